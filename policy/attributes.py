@@ -1,13 +1,15 @@
 """One set of path attributes, interned, and the facts that decisions read from it.
 
-A `PathAttributes` keeps the attribute octets of an UPDATE in one normal form: AS numbers in four octets, MP_REACH_NLRI
-and MP_UNREACH_NLRI cut out (their next hop stands beside the octets), duplicates and discarded attributes gone. Only
-what every decision needs is kept as numbers; everything else (communities, cluster list, unknown attributes) is read
-from the octets when somebody asks, which is once per set and never per prefix. Hundreds of prefixes share one set, and
-sets are compared by identity: whoever interns them (`speaker.rib.attribute_table`) sees to it that equal is same.
+A `PathAttributes` keeps the attribute octets of an UPDATE in one normal form: AS numbers in four
+octets, MP_REACH_NLRI and MP_UNREACH_NLRI cut out (their next hop stands beside the octets),
+duplicates and discarded attributes gone. Only what every decision needs is kept as numbers;
+everything else (communities, cluster list, unknown attributes) is read from the octets when
+somebody asks, which is once per set and never per prefix. Hundreds of prefixes share one set, and
+sets are compared by identity: whoever interns them (`speaker.rib.attribute_table`) sees to it that
+equal is same.
 
-`AttributeEditor` is the other direction: it takes the octets apart, replaces what policy or RFC demand, and puts the
-attributes together again in ascending order of type (RFC 4271 §5).
+`AttributeEditor` is the other direction: it takes the octets apart, replaces what policy or RFC
+demand, and puts the attributes together again in ascending order of type (RFC 4271 §5).
 
 Standards: RFC 4271 §4.3, §5; RFC 1997, 4360, 4456, 6793, 8092.
 """
@@ -203,13 +205,14 @@ class PathAttributes:
                 self.local_pref = int.from_bytes(raw[start:at], "big")
             elif code == 4:
                 self.med = int.from_bytes(raw[start:at], "big")
-            elif code > 5:
+            elif code > 5 and not _unordered(raw, at):
                 # Types ascend in nearly every UPDATE; what follows is read on demand.
-                if not _unordered(raw, at):
-                    return
+                return
 
     def _read_as_path(self, raw: bytes, at: int, end: int) -> None:
-        """Count the path (an AS_SET is one, RFC 4271 §9.1.2.2 a; confederations none, RFC 5065 §5.3)."""
+        """Count the path (an AS_SET is one, RFC 4271 §9.1.2.2 a; confederations none, RFC 5065
+        §5.3).
+        """
         if at < end and raw[at] == 2 and at + 2 + 4 * raw[at + 1] == end:
             self.as_path_length = raw[at + 1]
             if self.as_path_length:
@@ -345,12 +348,16 @@ class AttributeEditor:
 
     def encode(self) -> bytes:
         """Put the attributes together."""
-        return b"".join(tlv(flags, code, value) for code, (flags, value) in sorted(self._parts.items()))
+        return b"".join(
+            tlv(flags, code, value) for code, (flags, value) in sorted(self._parts.items())
+        )
 
 
 def local_attributes(next_hop: bytes = b"", med: int | None = None) -> PathAttributes:
     """Make the attributes of a route that starts here: ORIGIN IGP and an empty AS_PATH."""
-    raw = tlv(TRANSITIVE, Attribute.ORIGIN, bytes((Origin.IGP,))) + tlv(TRANSITIVE, Attribute.AS_PATH, b"")
+    raw = tlv(TRANSITIVE, Attribute.ORIGIN, bytes((Origin.IGP,))) + tlv(
+        TRANSITIVE, Attribute.AS_PATH, b""
+    )
     if len(next_hop) == 4:
         raw += tlv(TRANSITIVE, Attribute.NEXT_HOP, next_hop)
     if med is not None:

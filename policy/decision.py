@@ -1,18 +1,19 @@
 """The Decision Process: which of several paths to one prefix is used, and why the others are not.
 
-RFC 4271 §9.1.2 is a list of steps, each of which drops some candidates. All but one compare a path with any other by
-itself, so they fold into one sort key, the `rank` of a path: octets, smaller is better. The odd one is MULTI_EXIT_DISC
-(§9.1.2.2 c): it compares only within one neighbouring AS, which breaks every ordering, since a path may lose to one
-that a third has already beaten. `select` therefore knows two ways: by rank alone where MED cannot matter, and in
-groups by neighbouring AS, best of each group first, where it can. The result never depends on the order in which the
-paths came.
+RFC 4271 §9.1.2 is a list of steps, each of which drops some candidates. All but one compare a path
+with any other by itself, so they fold into one sort key, the `rank` of a path: octets, smaller is
+better. The odd one is MULTI_EXIT_DISC (§9.1.2.2 c): it compares only within one neighbouring AS,
+which breaks every ordering, since a path may lose to one that a third has already beaten. `select`
+therefore knows two ways: by rank alone where MED cannot matter, and in groups by neighbouring AS,
+best of each group first, where it can. The result never depends on the order in which the paths
+came.
 
-`explain` walks the steps one by one and names for each loser the step that dropped it; it is for people and tests and
-must agree with `select` (a property test holds them together).
+`explain` walks the steps one by one and names for each loser the step that dropped it; it is for
+people and tests and must agree with `select` (a property test holds them together).
 
-Ours, beyond the RFC: between kinds of source the protocol preference decides first (BIRD, and with it Calico, ranks
-direct 240, static 200, BGP 100, kernel 10); a shorter CLUSTER_LIST and the lower peer address break what is left
-(RFC 4456 §9, RFC 4271 §9.1.2.2 g).
+Ours, beyond the RFC: between kinds of source the protocol preference decides first (BIRD, and with
+it Calico, ranks direct 240, static 200, BGP 100, kernel 10); a shorter CLUSTER_LIST and the lower
+peer address break what is left (RFC 4456 §9, RFC 4271 §9.1.2.2 g).
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ DEFAULT_OPTIONS = DecisionOptions()
 def rank(path: Path, options: DecisionOptions = DEFAULT_OPTIONS) -> bytes:
     """Fold §9.1.2 into octets; the smaller rank is the better path.
 
-    The MED field is zero unless MED is always compared: within one neighbouring AS `select` reads it from the path.
+    The MED field is zero unless MED is always compared: within one neighbouring AS `select` reads
+    it from the path.
     """
     attributes, source, next_hop = path.attributes, path.source, path.next_hop
     local_pref = attributes.local_pref
@@ -91,7 +93,9 @@ def rank(path: Path, options: DecisionOptions = DEFAULT_OPTIONS) -> bytes:
 
 
 def _reflection(path: Path) -> tuple[int | None, int]:
-    """ORIGINATOR_ID and length of the CLUSTER_LIST (RFC 4456 §9); external peers cannot send them."""
+    """ORIGINATOR_ID and length of the CLUSTER_LIST (RFC 4456 §9); external peers cannot send
+    them.
+    """
     if path.source.peer_type is not PeerType.INTERNAL:
         return None, 0
     return path.attributes.originator_id, len(path.attributes.cluster_list)
@@ -160,8 +164,8 @@ def _after_med(candidates: list[Path]) -> list[Path]:
 def multipath(best: Path, candidates: Iterable[Path], limit: int) -> tuple[Path, ...]:
     """Give the paths that are as good as the best up to the cost of the next hop, best first.
 
-    They may share the load: all steps of §9.1.2.2 a–e are equal, and so is MED where it compares. Each next hop
-    stands once.
+    They may share the load: all steps of §9.1.2.2 a–e are equal, and so is MED where it compares.
+    Each next hop stands once.
 
     Args:
         best: what `select` chose.
@@ -225,5 +229,6 @@ def explain(candidates: Sequence[Path]) -> list[tuple[Path, Reason]]:
     order = {reason: index for index, (reason, _, _) in enumerate(reversed(_STEPS))}
     order[Reason.BEST] = -1
     return sorted(
-        ((path, reasons[id(path)]) for path in candidates), key=lambda item: (order[item[1]], item[0].rank)
+        ((path, reasons[id(path)]) for path in candidates),
+        key=lambda item: (order[item[1]], item[0].rank),
     )

@@ -1,12 +1,14 @@
 """A path: attributes as heard from one source, with its rank.
 
-Three small kinds of object, all shared and compared by identity. A `Source` is where routes come from: a peer's
-session, the kernel, a static route, this node itself. A `NextHop` is an address whose reachability and cost the kernel
-tells us; every path through that address points to the one object, so a link that goes down is one change. A `Path`
-joins attributes, source and next hop, and carries the `rank` of RFC 4271 §9.1.2, computed once: an octet string,
-smaller is better, so that comparing two routes is one ``memcmp`` (`policy.decision` builds it).
+Three small kinds of object, all shared and compared by identity. A `Source` is where routes come
+from: a peer's session, the kernel, a static route, this node itself. A `NextHop` is an address
+whose reachability and cost the kernel tells us; every path through that address points to the one
+object, so a link that goes down is one change. A `Path` joins attributes, source and next hop, and
+carries the `rank` of RFC 4271 §9.1.2, computed once: an octet string, smaller is better, so that
+comparing two routes is one ``memcmp`` (`policy.decision` builds it).
 
-What belongs to a single prefix (nothing) is not here; flags belong on a `Path`, generations on tables.
+What belongs to a single prefix (nothing) is not here; flags belong on a `Path`, generations on
+tables.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class SourceKind(StrEnum):
 
 
 class Preference(IntEnum):
-    """Between sources of different kinds the higher preference wins, before any attribute is looked at."""
+    """Between sources of different kinds the higher preference wins, before any attribute is looked
+    at.
+    """
 
     DIRECT = 240
     STATIC = 200

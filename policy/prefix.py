@@ -1,13 +1,13 @@
 """The packed prefix: one form for table key, log value and output.
 
-An NLRI is kept exactly as it travels (RFC 4271 §4.3): one octet of length in bits, then the significant octets,
-host bits zero. Equal prefixes are equal bytes, so a table is a plain ``dict`` on them, a block of an UPDATE is
-``b"".join(nlris)``, and no object per prefix exists anywhere. The family does not stand in the bytes; it always
-travels beside them.
+An NLRI is kept exactly as it travels (RFC 4271 §4.3): one octet of length in bits, then the
+significant octets, host bits zero. Equal prefixes are equal bytes, so a table is a plain ``dict``
+on them, a block of an UPDATE is ``b"".join(nlris)``, and no object per prefix exists anywhere. The
+family does not stand in the bytes; it always travels beside them.
 
-`split` is the hot way in: one compiled regular expression per family cuts a block into canonical prefixes. What the
-expression does not take (host bits set, a length that is too long, an octet missing) is looked at one by one by
-`split_slowly`, which repairs the first and refuses the rest.
+`split` is the hot way in: one compiled regular expression per family cuts a block into canonical
+prefixes. What the expression does not take (host bits set, a length that is too long, an octet
+missing) is looked at one by one by `split_slowly`, which repairs the first and refuses the rest.
 
 Standards: RFC 4271 §4.3 (encoding), §6.3 (errors); RFC 4760 §5 (the same for other families).
 """
@@ -47,7 +47,17 @@ def _canonical_prefixes(width: int) -> re.Pattern[bytes]:
 
 
 def _by_likelihood(branch: bytes) -> tuple[int, bytes]:
-    usual = [b"\\x18", b"\\x16", b"\\x17", b"\\x15", b"\\x14", b"\\x13", b"\\x30", b"\\x20", b"\\x40"]
+    usual = [
+        b"\\x18",
+        b"\\x16",
+        b"\\x17",
+        b"\\x15",
+        b"\\x14",
+        b"\\x13",
+        b"\\x30",
+        b"\\x20",
+        b"\\x40",
+    ]
     head = branch[:4]
     return (usual.index(head) if head in usual else len(usual), branch)
 
@@ -74,7 +84,8 @@ def split(afi: Afi, data: bytes, start: int = 0, end: int | None = None) -> list
 def split_slowly(afi: Afi, data: bytes, start: int, end: int) -> list[Nlri]:
     """Do what `split` does, octet by octet, clearing host bits on the way.
 
-    RFC 4271 §4.3: the value of trailing bits is irrelevant, so they are cleared rather than refused.
+    RFC 4271 §4.3: the value of trailing bits is irrelevant, so they are cleared rather than
+    refused.
     """
     width, nlris, at = WIDTH[afi], [], start
     while at < end:

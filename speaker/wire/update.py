@@ -1,0 +1,246 @@
+"""UPDATE messages: taken apart into blocks of octets, and put together from packed prefixes.
+
+Incoming: `sections` finds the three fields of a body, `MpReach` and `MpUnreach` those of the
+    multiprotocol attributes. Prefixes stay octets; `policy.prefix.split` cuts them. Outgoing:
+    `pack_updates` and `pack_withdrawals` join packed prefixes behind one attribute block that was
+    encoded once, as few messages as fit (RFC 4271 §4.3; RFC 7606 §5.1: never two of withdrawn
+    routes, NLRI, MP_REACH_NLRI and MP_UNREACH_NLRI in one message).
+
+Standards: RFC 4271 §4.3, §6.3; RFC 4760 §3, §4; RFC 2545 §3; RFC 4724 §2 (End-of-RIB); RFC 7606 §5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fsm.errors import UpdateMessageError
+from fsm.family import IPV4_UNICAST, Afi, Family, Safi
+from fsm.notifications import UpdateSubcode
+from policy.attributes import OPTIONAL, Attribute, tlv
+from policy.prefix import WIDTH, Nlri
+from speaker.wire.attributes import attribute_error
+from speaker.wire.framing import HEADER_LENGTH, MARKER, MAX_LENGTH, UPDATE, message
+
+
+class Sections(NamedTuple):
+    """The three fields of an UPDATE."""
+
+    withdrawn: bytes
+    attributes: bytes
+    nlri: bytes
+
+
+# hot: per message
+def sections(body: bytes) -> Sections:
+    """Find the fields of an UPDATE body.
+
+    Raises:
+        UpdateMessageError: the lengths do not add up (RFC 4271 §6.3, Malformed Attribute List).
+    """
+    end = len(body)
+    at = 2 + (body[0] << 8 | body[1])
+    if at + 2 <= end:
+        after = at + 2 + (body[at] << 8 | body[at + 1])
+        if after <= end:
+            return Sections(body[2:at], body[at + 2 : after], body[after:])
+    raise UpdateMessageError(
+        UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, b"", "the lengths of its fields exceed the message"
+    )
+
+
+def end_of_rib_family(body: bytes) -> Family | None:
+    """Tell which family's End-of-RIB marker this is, if it is one (RFC 4724 §2)."""
+    if body == b"\0\0\0\0":
+        return IPV4_UNICAST
+    if len(body) == 10 and body.startswith(b"\0\0\0\x06\x80\x0f\x03"):
+        return _known_family(body[7:10])
+    if len(body) == 11 and body.startswith(b"\0\0\0\x07\x90\x0f\x00\x03"):
+        return _known_family(body[8:11])
+    return None
+
+
+def _known_family(octets: bytes) -> Family | None:
+    try:
+        return Family(Afi(octets[0] << 8 | octets[1]), Safi(octets[2]))
+    except ValueError:
+        return None
+
+
+class MpReach(NamedTuple):
+    """MP_REACH_NLRI (RFC 4760 §3)."""
+
+    family: Family | None
+    next_hop: bytes
+    link_local: bytes
+    nlri: bytes
+
+
+class MpUnreach(NamedTuple):
+    """MP_UNREACH_NLRI (RFC 4760 §4)."""
+
+    family: Family | None
+    nlri: bytes
+
+
+def mp_reach(value: bytes) -> MpReach:
+    """Take an MP_REACH_NLRI apart; the family is None where we do not know it.
+
+    Raises:
+        UpdateMessageError: it is too short, or its next hop has no legal length (RFC 7606 §7.11).
+    """
+    if len(value) < 5 or len(value) < 5 + value[3]:
+        raise attribute_error(
+            UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR,
+            tlv(OPTIONAL, Attribute.MP_REACH_NLRI, value),
+            "MP_REACH_NLRI is cut off",
+        )
+    family = _known_family(value[:3])
+    length = value[3]
+    next_hop, nlri = value[4 : 4 + length], value[5 + length :]
+    if family is not None and family.safi == Safi.UNICAST:
+        legal = (4,) if family.afi == Afi.IPV4 else (16, 32)
+        if length not in legal:
+            raise attribute_error(
+                UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR,
+                tlv(OPTIONAL, Attribute.MP_REACH_NLRI, value),
+                f"a next hop of {length} octets in MP_REACH_NLRI",
+            )
+    return MpReach(family, next_hop[:16], next_hop[16:], nlri)
+
+
+def mp_unreach(value: bytes) -> MpUnreach:
+    """Take an MP_UNREACH_NLRI apart.
+
+    Raises:
+        UpdateMessageError: it is too short (RFC 7606 §7.12).
+    """
+    if len(value) < 3:
+        raise attribute_error(
+            UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR,
+            tlv(OPTIONAL, Attribute.MP_UNREACH_NLRI, value),
+            "MP_UNREACH_NLRI is cut off",
+        )
+    return MpUnreach(_known_family(value[:3]), value[3:])
+
+
+def cut_multiprotocol(attributes: bytes) -> tuple[bytes, bytes | None, bytes | None]:
+    """Cut MP_REACH_NLRI and MP_UNREACH_NLRI out, so that what is left can be interned.
+
+    Returns:
+        The other attributes as they came, and the two values. Where the octets do not parse, all of
+        them and no value: `speaker.wire.attributes.scan` then says what is wrong.
+    """
+    at, end, reach, unreach = 0, len(attributes), None, None
+    kept: list[bytes] = []
+    start = 0
+    while at < end:
+        if end - at < 4:
+            # Three octets may still be a whole attribute without value.
+            if end - at < 3 or attributes[at] & 0x10 or attributes[at + 2]:
+                return attributes, None, None
+            at += 3
+            continue
+        if attributes[at] & 0x10:
+            value = at + 4
+            after = value + (attributes[at + 2] << 8 | attributes[at + 3])
+        else:
+            value = at + 3
+            after = value + attributes[at + 2]
+        if after > end:
+            return attributes, None, None
+        code = attributes[at + 1]
+        if code in (14, 15):
+            if (reach if code == 14 else unreach) is not None:
+                return attributes, None, None
+            if code == 14:
+                reach = attributes[value:after]
+            else:
+                unreach = attributes[value:after]
+            kept.append(attributes[start:at])
+            start = after
+        at = after
+    kept.append(attributes[start:])
+    return b"".join(kept), reach, unreach
+
+
+def end_of_rib(family: Family) -> bytes:
+    """Make the End-of-RIB marker of a family (RFC 4724 §2)."""
+    if family == IPV4_UNICAST:
+        return message(UPDATE, b"\0\0\0\0")
+    return pack_withdrawals(family, [])[0]
+
+
+def _slices(nlris: Sequence[Nlri], room: int, widest: int) -> list[bytes]:
+    """Join prefixes into blocks of at most ``room`` octets."""
+    whole = b"".join(nlris)
+    if len(whole) <= room:
+        return [whole]
+    # Every prefix counted at its widest: some octets of each message stay empty, none is looked at.
+    count = max(1, room // widest)
+    return [b"".join(nlris[i : i + count]) for i in range(0, len(nlris), count)]
+
+
+# hot: per attribute set
+def pack_updates(
+    family: Family,
+    attributes: bytes,
+    next_hop: bytes,
+    nlris: Sequence[Nlri],
+    max_length: int = MAX_LENGTH,
+) -> list[bytes]:
+    """Make the UPDATEs that announce prefixes with one attribute set.
+
+    Args:
+        family: where the prefixes belong.
+        attributes: encoded attributes; for IPv4 unicast with NEXT_HOP, else without.
+        next_hop: for the other families, what stands in MP_REACH_NLRI (16 or 32 octets for IPv6).
+        nlris: packed prefixes.
+        max_length: octets a message may have.
+
+    Returns:
+        Whole messages; none when the attributes alone leave no room for a prefix.
+    """
+    widest = (WIDTH[family.afi] >> 3) + 1
+    if family == IPV4_UNICAST:
+        room = max_length - HEADER_LENGTH - 4 - len(attributes)
+        if room < widest:
+            return []
+        head = b"\x02\0\0" + len(attributes).to_bytes(2, "big") + attributes
+        base = 23 + len(attributes)
+        return [
+            MARKER + (base + len(block)).to_bytes(2, "big") + head + block
+            for block in _slices(nlris, room, widest)
+        ]
+    front = family.afi.to_bytes(2, "big") + bytes((family.safi, len(next_hop))) + next_hop + b"\0"
+    room = max_length - HEADER_LENGTH - 4 - len(attributes) - 4 - len(front)
+    if room < widest:
+        return []
+    # RFC 7606 §5.1: MP_REACH_NLRI stands first, so that a peer finds the NLRI whatever follows.
+    return [
+        _body(tlv(OPTIONAL, Attribute.MP_REACH_NLRI, front + block) + attributes)
+        for block in _slices(nlris, room, widest)
+    ]
+
+
+def _body(attributes: bytes) -> bytes:
+    return message(UPDATE, b"\0\0" + len(attributes).to_bytes(2, "big") + attributes)
+
+
+def pack_withdrawals(
+    family: Family, nlris: Sequence[Nlri], max_length: int = MAX_LENGTH
+) -> list[bytes]:
+    """Make the UPDATEs that withdraw prefixes; without any, the End-of-RIB marker of the family."""
+    widest = (WIDTH[family.afi] >> 3) + 1
+    if family == IPV4_UNICAST:
+        room = max_length - HEADER_LENGTH - 4
+        return [
+            message(UPDATE, len(block).to_bytes(2, "big") + block + b"\0\0")
+            for block in _slices(nlris, room, widest)
+        ]
+    front = family.afi.to_bytes(2, "big") + bytes((family.safi,))
+    room = max_length - HEADER_LENGTH - 4 - 4 - len(front)
+    return [
+        _body(tlv(OPTIONAL, Attribute.MP_UNREACH_NLRI, front + block))
+        for block in _slices(nlris, room, widest)
+    ]
