@@ -308,8 +308,12 @@ class AttributeEditor:
         return None if part is None else part[1]
 
     def set(self, code: int, value: bytes) -> None:
-        """Set an attribute, with the flags the standard gives it."""
-        self._parts[code] = (FLAGS[code], value)
+        """Set an attribute, with the flags the standard gives it.
+
+        RFC 4271 §5: the Partial bit of an attribute that was there is never reset.
+        """
+        partial = self._parts[code][0] & PARTIAL if code in self._parts else 0
+        self._parts[code] = (FLAGS[code] | partial, value)
 
     def drop(self, *codes: int) -> None:
         """Remove attributes, where present."""

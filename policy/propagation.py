@@ -1,0 +1,76 @@
+"""Who may hear a path, before any policy of the operator is asked.
+
+Three rules of the protocol: well-known communities keep a route from some or all peers, a route
+learned from an internal peer is not told to another internal peer (RFC 4271 §9.2), and route
+reflection lifts that where one of the two is a client (RFC 4456 §6). That a peer does not hear its
+own routes is not decided here: an export group excludes the source of each batch. `why_not` gives
+the reason, for people; `may_advertise` is its boolean.
+
+Standards: RFC 1997; RFC 4271 §9.2; RFC 4456 §6.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from struct import Struct
+
+from policy.attributes import Attribute, WellKnown
+from policy.path import Path, PeerType
+
+_U32 = Struct("!I")
+
+
+class Withheld(StrEnum):
+    """Why a path is not advertised to a peer."""
+
+    NO_ADVERTISE = "community NO_ADVERTISE"
+    NO_EXPORT = "community NO_EXPORT, and the peer is external"
+    NO_EXPORT_SUBCONFED = "community NO_EXPORT_SUBCONFED, and the peer is external"
+    SPLIT_HORIZON = "learned over iBGP, and neither side is a route reflector client"
+
+
+_TO_EXTERNAL = (
+    (WellKnown.NO_EXPORT, Withheld.NO_EXPORT),
+    (WellKnown.NO_EXPORT_SUBCONFED, Withheld.NO_EXPORT_SUBCONFED),
+)
+
+
+# hot: per attribute set
+def why_not(path: Path, peer_type: PeerType, is_client: bool = False) -> Withheld | None:
+    """Say why a path may not be advertised, or None when it may.
+
+    Args:
+        path: what would be advertised.
+        peer_type: of the session on which it would be.
+        is_client: the peer is our route reflector client.
+    """
+    value = path.attributes.value(Attribute.COMMUNITIES)
+    if value is not None and b"\xff\xff\xff" in value:
+        reason = _kept_by_community(value, peer_type)
+        if reason is not None:
+            return reason
+    source = path.source
+    if (
+        peer_type is PeerType.INTERNAL
+        and source.peer_type is PeerType.INTERNAL
+        and not is_client
+        and not source.is_client
+    ):
+        return Withheld.SPLIT_HORIZON
+    return None
+
+
+def _kept_by_community(value: bytes, peer_type: PeerType) -> Withheld | None:
+    communities = {number for (number,) in _U32.iter_unpack(value)}
+    if WellKnown.NO_ADVERTISE in communities:
+        return Withheld.NO_ADVERTISE
+    if peer_type is PeerType.EXTERNAL:
+        for community, reason in _TO_EXTERNAL:
+            if community in communities:
+                return reason
+    return None
+
+
+def may_advertise(path: Path, peer_type: PeerType, is_client: bool = False) -> bool:
+    """Tell whether the protocol lets a peer hear a path; see `why_not`."""
+    return why_not(path, peer_type, is_client) is None
