@@ -1,0 +1,494 @@
+"""The BGP state machine: one connection, six states.
+
+`BgpFsm` is RFC 4271 §8.2.2 for one connection. A peer has two of them, one for the connection that
+we dial and one for the connection that the peer dials; what they owe each other is `fsm.session`.
+
+How to read it: one method per state, in it one `case` per row of the RFC's text, in the RFC's
+order, with the event numbers beside; the last case is the RFC's "in response to any other event".
+A case returns the next state. What is done *because* a state is entered stands once, in the methods
+that `_enter` calls, so a case holds only what is peculiar to its event. `docs/fsm-grid.txt` shows
+every cell of the machine, and a test keeps it true.
+
+Data comes in as events and goes out as effects. An event handed to a machine is always about its
+own connection; `side` matters only to the session. The machine never reads a clock, draws a number,
+sees a byte, or refuses an event: whatever comes in any state has an answer.
+
+Choices that the RFC leaves open: SendNOTIFICATIONwithoutOPEN is false, CollisionDetectEstablished-
+State is false, DampPeerOscillations is true (the session keeps the IdleHoldTimer), TrackTcpState is
+false, DelayOpen is on if `delay_open_time` is. Where we depart from the text, *RFC:* and *Ours:*
+say so.
+
+Standards: RFC 4271 §6, §8.2.2, §10; RFC 6608 §4; RFC 9687 §4.
+"""
+
+from __future__ import annotations
+
+from fsm.config import SessionConfig
+from fsm.effects import (
+    AttemptFailed,
+    CancelDial,
+    Close,
+    Dial,
+    DownKind,
+    DownReason,
+    Effect,
+    Send,
+    SessionDown,
+    SessionUp,
+)
+from fsm.errors import BgpError, CeaseError, FsmError, HoldTimerExpired, SendHoldTimerExpired
+from fsm.events import (
+    AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment,
+    AutomaticStartWithPassiveTcpEstablishment,
+    AutomaticStop,
+    BgpHeaderErr,
+    BgpOpen,
+    BgpOpenMsgErr,
+    BgpOpenWithDelayOpenTimerRunning,
+    ConnectRetryTimerExpires,
+    DelayOpenTimerExpires,
+    Event,
+    HoldTimerExpires,
+    IdleHoldTimerExpires,
+    KeepAliveMsg,
+    KeepaliveTimerExpires,
+    ManualStartWithPassiveTcpEstablishment,
+    ManualStop,
+    NotifMsg,
+    NotifMsgVerErr,
+    OpenCollisionDump,
+    RouteRefreshMsg,
+    SendHoldTimerExpires,
+    Side,
+    StartEvent,
+    TcpConnectionConfirmed,
+    TcpConnectionFails,
+    TcpConnectionValid,
+    TcpCrAcked,
+    TcpCrInvalid,
+    UpdateMsg,
+    UpdateMsgErr,
+)
+from fsm.messages import Keepalive, MessageType, Open
+from fsm.negotiation import Negotiated, negotiate
+from fsm.notifications import Cease, Code, FsmSubcode, Notification, shutdown_communication
+from fsm.state import State
+from fsm.timers import Timer, Timers, jittered
+
+LARGE_HOLD_TIME = 240.0
+"""Seconds to wait for the peer's OPEN: "a large value" of 4 minutes. RFC 4271 §8.2.2."""
+
+_MESSAGE_TYPES: dict[type[Event], MessageType] = {
+    BgpOpen: MessageType.OPEN,
+    BgpOpenWithDelayOpenTimerRunning: MessageType.OPEN,
+    BgpOpenMsgErr: MessageType.OPEN,
+    KeepAliveMsg: MessageType.KEEPALIVE,
+    UpdateMsg: MessageType.UPDATE,
+    UpdateMsgErr: MessageType.UPDATE,
+    RouteRefreshMsg: MessageType.ROUTE_REFRESH,
+}
+
+_UNEXPECTED_IN = {
+    State.OPEN_SENT: FsmSubcode.UNEXPECTED_MESSAGE_IN_OPEN_SENT,
+    State.OPEN_CONFIRM: FsmSubcode.UNEXPECTED_MESSAGE_IN_OPEN_CONFIRM,
+    State.ESTABLISHED: FsmSubcode.UNEXPECTED_MESSAGE_IN_ESTABLISHED,
+}
+
+
+class BgpFsm:
+    """The machine of one connection.
+
+    Args:
+        config: the peer's configuration.
+        side: which connection; an INCOMING machine listens and never dials.
+    """
+
+    def __init__(self, config: SessionConfig, side: Side) -> None:
+        self.side = side
+        self.state = State.IDLE
+        self.timers = Timers()
+        self.open_message: Open = config.open_message()
+        """The OPEN to send; may be replaced while the machine is Idle."""
+        self.negotiated: Negotiated | None = None
+        self.connect_retry_counter = 0
+        self.is_dialing = False
+        self.is_connected = False
+        self._config = config
+        self._reason: DownReason | None = None
+        self._effects: list[Effect] = []
+        self._now = 0.0
+        self._chance = 0.0
+
+    def __repr__(self) -> str:
+        return f"BgpFsm({self.side}, {self.state}, {self.timers!r})"
+
+    def handle(self, event: Event, now: float, chance: float = 0.0) -> list[Effect]:
+        """Let one event happen.
+
+        Args:
+            event: any event but `Tick`, which `expire` is for.
+            now: monotonic seconds.
+            chance: a number in [0, 1) for the jitter of whatever timer is started.
+
+        Returns:
+            What is to be done, in order.
+        """
+        self._effects, self._now, self._chance, self._reason = [], now, chance, None
+        match self.state:
+            case State.IDLE:
+                new = self._idle(event)
+            case State.CONNECT:
+                new = self._connect(event)
+            case State.ACTIVE:
+                new = self._active(event)
+            case State.OPEN_SENT:
+                new = self._open_sent(event)
+            case State.OPEN_CONFIRM:
+                new = self._open_confirm(event)
+            case State.ESTABLISHED:
+                new = self._established(event)
+        if new is not self.state:
+            self._enter(new)
+        return self._effects
+
+    def expire(self, now: float, chance: float = 0.0) -> list[Effect]:
+        """Let every timer that is due expire, each at most once, earliest first."""
+        effects: list[Effect] = []
+        for timer in self.timers.due(now):
+            # An earlier expiry may have stopped or moved this one.
+            if timer in self.timers.due(now):
+                self.timers.stop(timer)
+                effects += self.handle(self._expiry(timer), now, chance)
+        return effects
+
+    def _expiry(self, timer: Timer) -> Event:
+        match timer:
+            case Timer.CONNECT_RETRY:
+                return ConnectRetryTimerExpires(self.side)
+            case Timer.HOLD:
+                return HoldTimerExpires(self.side)
+            case Timer.KEEPALIVE:
+                return KeepaliveTimerExpires(self.side)
+            case Timer.DELAY_OPEN:
+                return DelayOpenTimerExpires(self.side)
+            case Timer.SEND_HOLD:
+                return SendHoldTimerExpires(self.side)
+            case Timer.IDLE_HOLD:
+                return IdleHoldTimerExpires()
+
+    # The states.
+
+    def _idle(self, event: Event) -> State:
+        match event:
+            case (  # 4, 5, 7
+                ManualStartWithPassiveTcpEstablishment()
+                | AutomaticStartWithPassiveTcpEstablishment()
+                | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment()
+            ):
+                self.connect_retry_counter = 0
+                return State.ACTIVE
+            case StartEvent():  # 1, 3, 6
+                self.connect_retry_counter = 0
+                return self._begin()
+            case IdleHoldTimerExpires():  # 13: the method is left to us; the counter goes on
+                return self._begin()
+            case _:  # 2, 8-12, 14-29
+                return State.IDLE
+
+    def _connect(self, event: Event) -> State:
+        match event:
+            case StartEvent() | TcpConnectionValid() | TcpCrInvalid():  # 1, 3-7, 14, 15
+                return State.CONNECT
+            case ManualStop():  # 2
+                self.connect_retry_counter = 0
+                return State.IDLE
+            case ConnectRetryTimerExpires():  # 9
+                self._dial()
+                return State.CONNECT
+            case DelayOpenTimerExpires():  # 12
+                return State.OPEN_SENT
+            case TcpCrAcked() | TcpConnectionConfirmed():  # 16, 17
+                return self._connected()
+            case TcpConnectionFails():  # 18
+                # RFC: without a running DelayOpenTimer, change to Idle.
+                # Ours: Active in both cases. A peer that is not there yet has done no wrong, so
+                # the back-off of Idle is not for it; we listen, and the ConnectRetryTimer dials.
+                return self._disconnected(event, State.ACTIVE)
+            case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():  # 19, 20
+                return self._early_open(event.message, event)
+            case AutomaticStop() | OpenCollisionDump():  # 8, 23: wanted, so no failure to tell
+                return State.IDLE
+            case _:  # 10, 11, 13, 21, 22, 24-29
+                return self._give_up(event)
+
+    def _active(self, event: Event) -> State:
+        match event:
+            case StartEvent() | TcpConnectionValid() | TcpCrInvalid():  # 1, 3-7, 14, 15
+                return State.ACTIVE
+            case ManualStop():  # 2
+                self.connect_retry_counter = 0
+                return State.IDLE
+            case ConnectRetryTimerExpires():  # 9
+                return State.CONNECT if self.side is Side.OUTGOING else State.ACTIVE
+            case DelayOpenTimerExpires():  # 12
+                return State.OPEN_SENT
+            case TcpCrAcked() | TcpConnectionConfirmed():  # 16, 17
+                return self._connected()
+            case TcpConnectionFails():  # 18
+                self.connect_retry_counter += 1
+                return self._disconnected(event, State.IDLE)
+            case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():  # 19, 20
+                return self._early_open(event.message, event)
+            case AutomaticStop() | OpenCollisionDump():  # 8, 23: wanted, so no failure to tell
+                return State.IDLE
+            case _:  # 10, 11, 13, 21, 22, 24-29
+                return self._give_up(event)
+
+    def _open_sent(self, event: Event) -> State:
+        match event:
+            case (  # 1, 3-7, 14-17: a second connection is tracked by its own machine
+                StartEvent()
+                | TcpConnectionValid()
+                | TcpCrInvalid()
+                | TcpCrAcked()
+                | TcpConnectionConfirmed()
+            ):
+                return State.OPEN_SENT
+            case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
+                return self._cease(event)
+            case HoldTimerExpires():  # 10
+                return self._fail(HoldTimerExpired(text="no OPEN came"))
+            case TcpConnectionFails():  # 18
+                return self._disconnected(event, State.ACTIVE)
+            case BgpOpen():  # 19
+                return self._agree(event.message)
+            case BgpHeaderErr() | BgpOpenMsgErr():  # 21, 22
+                return self._fail(event.error)
+            case NotifMsg() | NotifMsgVerErr():  # 24, 25
+                # RFC: 25 is among the unexpected events, to be answered by an FSM error.
+                # Ours: a NOTIFICATION is never answered. §6.4 has no way to report an error in
+                # one, and the peer has closed already.
+                return self._told(event.message)
+            case _:  # 9, 11-13, 20, 26-29
+                return self._unexpected(event)
+
+    def _open_confirm(self, event: Event) -> State:
+        match event:
+            case (  # 1, 3-7, 14-17
+                StartEvent()
+                | TcpConnectionValid()
+                | TcpCrInvalid()
+                | TcpCrAcked()
+                | TcpConnectionConfirmed()
+            ):
+                return State.OPEN_CONFIRM
+            case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
+                return self._cease(event)
+            case HoldTimerExpires():  # 10
+                return self._fail(HoldTimerExpired(text="no KEEPALIVE came"))
+            case KeepaliveTimerExpires():  # 11
+                self._send_keepalive()
+                return State.OPEN_CONFIRM
+            case TcpConnectionFails():  # 18
+                self.connect_retry_counter += 1
+                return self._disconnected(event, State.IDLE)
+            case NotifMsg() | NotifMsgVerErr():  # 24, 25
+                return self._told(event.message)
+            case BgpHeaderErr() | BgpOpenMsgErr():  # 21, 22
+                return self._fail(event.error)
+            case KeepAliveMsg():  # 26
+                return State.ESTABLISHED
+            case _:  # 9, 12, 13, 19, 20, 27-29; RFC 6608 §4 names OPEN and UPDATE
+                # RFC: 19 detects a collision here. That is about the OPEN of the *other*
+                # connection, which the session hears of; a second one on this is unexpected.
+                return self._unexpected(event)
+
+    def _established(self, event: Event) -> State:
+        match event:
+            case (  # 1, 3-7, 14-17
+                StartEvent()
+                | TcpConnectionValid()
+                | TcpCrInvalid()
+                | TcpCrAcked()
+                | TcpConnectionConfirmed()
+            ):
+                return State.ESTABLISHED
+            case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
+                return self._cease(event)
+            case HoldTimerExpires():  # 10
+                return self._fail(HoldTimerExpired(text="the peer was silent"))
+            case KeepaliveTimerExpires():  # 11
+                self._send_keepalive()
+                return State.ESTABLISHED
+            case TcpConnectionFails():  # 18
+                self.connect_retry_counter += 1
+                return self._disconnected(event, State.IDLE)
+            case NotifMsg() | NotifMsgVerErr():  # 24, 25
+                return self._told(event.message)
+            case KeepAliveMsg() | UpdateMsg() | RouteRefreshMsg():  # 26, 27
+                self._restart_hold_timer()
+                return State.ESTABLISHED
+            case BgpHeaderErr() | UpdateMsgErr():  # 21, 28
+                # RFC: 21 is among the unexpected events.
+                # Ours: the error it carries, since §6.1 demands that one.
+                return self._fail(event.error)
+            case SendHoldTimerExpires():  # 29
+                return self._fail(SendHoldTimerExpired(text="the peer does not read"))
+            case _:  # 9, 12, 13, 19, 20, 22
+                return self._unexpected(event)
+
+    # What more than one case does.
+
+    def _begin(self) -> State:
+        return State.CONNECT if self.side is Side.OUTGOING else State.ACTIVE
+
+    def _connected(self) -> State:
+        """The connection is there: send the OPEN, or wait for the peer's first."""
+        self.is_dialing, self.is_connected = False, True
+        if not self._config.delay_open_time:
+            return State.OPEN_SENT
+        self.timers.stop(Timer.CONNECT_RETRY)
+        delay = jittered(self._config.delay_open_time, self._chance)
+        self.timers.start(Timer.DELAY_OPEN, delay, self._now)
+        return self.state
+
+    def _disconnected(self, event: TcpConnectionFails, new: State) -> State:
+        self._reason = DownReason(DownKind.TCP, text=event.text)
+        self.is_dialing = False
+        return new
+
+    def _early_open(self, message: Open, event: Event) -> State:
+        """The peer's OPEN came before ours was due: answer with both OPEN and KEEPALIVE."""
+        if not self.timers.is_running(Timer.DELAY_OPEN):
+            return self._give_up(event)
+        self._enter(State.OPEN_SENT)
+        return self._agree(message)
+
+    def _agree(self, message: Open) -> State:
+        try:
+            self.negotiated = negotiate(self.open_message, message, self._config)
+        except BgpError as error:
+            return self._fail(error)
+        return State.OPEN_CONFIRM
+
+    def _give_up(self, event: Event) -> State:
+        """Drop a connection on which no OPEN was sent, without a word."""
+        self.connect_retry_counter += 1
+        match event:
+            case NotifMsg() | NotifMsgVerErr():
+                self._reason = DownReason(DownKind.RECEIVED, event.message)
+            case BgpHeaderErr() | BgpOpenMsgErr() | UpdateMsgErr():
+                self._reason = DownReason(DownKind.DROPPED, text=str(event.error))
+            case _:
+                text = f"{type(event).__name__} in state {self.state}"
+                self._reason = DownReason(DownKind.DROPPED, text=text)
+        return State.IDLE
+
+    def _cease(self, event: ManualStop | AutomaticStop | OpenCollisionDump) -> State:
+        match event:
+            case ManualStop():
+                self.connect_retry_counter = 0
+                error = CeaseError(event.subcode, shutdown_communication(event.message))
+                return self._tell(error)
+            case AutomaticStop():
+                return self._fail(CeaseError(event.subcode, event.data))
+            case OpenCollisionDump():
+                return self._fail(CeaseError(Cease.CONNECTION_COLLISION_RESOLUTION))
+
+    def _unexpected(self, event: Event) -> State:
+        """RFC 6608 §4: the subcode names the state, the data the type of the message."""
+        kind = _MESSAGE_TYPES.get(type(event))
+        text = f"{type(event).__name__} in state {self.state}"
+        if kind is None:
+            return self._fail(FsmError(text=text))
+        return self._fail(FsmError(_UNEXPECTED_IN[self.state], bytes([kind]), text))
+
+    def _fail(self, error: BgpError) -> State:
+        self.connect_retry_counter += 1
+        return self._tell(error)
+
+    def _tell(self, error: BgpError) -> State:
+        self._reason = DownReason(DownKind.SENT, error.notification, error.text)
+        self._effects.append(Send(self.side, error.notification))
+        return State.IDLE
+
+    def _told(self, message: Notification) -> State:
+        self._reason = DownReason(DownKind.RECEIVED, message)
+        rejected = (Code.CEASE, Cease.CONNECTION_REJECTED)
+        if self.state is State.OPEN_SENT and (message.code, message.subcode) == rejected:
+            # RFC: Idle, as for any NOTIFICATION.
+            # Ours: Active. A peer that sits out its own back-off refuses us so (RFC 4486 §4). If
+            # both ends went to Idle on that, each would be refusing whenever the other dials, for
+            # ever; one that listens is found.
+            return State.ACTIVE
+        self.connect_retry_counter += 1
+        return State.IDLE
+
+    def _dial(self) -> None:
+        self._drop()
+        self._start_connect_retry_timer()
+        self.is_dialing = True
+        self._effects.append(Dial())
+
+    def _drop(self) -> None:
+        """Let go of whatever connection or dial there is."""
+        self.timers.stop(Timer.DELAY_OPEN)
+        if self.is_dialing:
+            self._effects.append(CancelDial())
+        if self.is_connected:
+            self._effects.append(Close(self.side))
+        self.is_dialing = self.is_connected = False
+
+    def _send_keepalive(self) -> None:
+        self._effects.append(Send(self.side, Keepalive()))
+        if self.negotiated and self.negotiated.keepalive_time:
+            seconds = jittered(self.negotiated.keepalive_time, self._chance)
+            self.timers.start(Timer.KEEPALIVE, seconds, self._now)
+
+    def _restart_hold_timer(self) -> None:
+        """RFC 4271 §4.4: with a hold time of zero neither timer runs."""
+        if self.negotiated and self.negotiated.hold_time:
+            self.timers.start(Timer.HOLD, self.negotiated.hold_time, self._now)
+
+    def _start_connect_retry_timer(self) -> None:
+        """RFC: it runs in Active too. Ours: not for a machine that would never dial."""
+        if self.side is Side.OUTGOING:
+            seconds = jittered(self._config.connect_retry_time, self._chance)
+            self.timers.start(Timer.CONNECT_RETRY, seconds, self._now)
+
+    # Entering a state.
+
+    def _enter(self, new: State) -> None:
+        """Change the state and do what belongs to the new one."""
+        old, self.state = self.state, new
+        match new:
+            case State.IDLE:
+                self.timers.clear()
+                self._drop()
+                self._report_loss(old)
+            case State.CONNECT:
+                self._dial()
+            case State.ACTIVE:
+                self.timers.clear()
+                self._drop()
+                self._start_connect_retry_timer()
+                self._report_loss(old)
+            case State.OPEN_SENT:
+                self.timers.clear()
+                self._effects.append(Send(self.side, self.open_message))
+                self.timers.start(Timer.HOLD, LARGE_HOLD_TIME, self._now)
+            case State.OPEN_CONFIRM:
+                self.timers.clear()
+                self._send_keepalive()
+                self._restart_hold_timer()
+            case State.ESTABLISHED:
+                self._restart_hold_timer()
+                assert self.negotiated is not None  # OpenConfirm is only entered with it
+                self._effects.append(SessionUp(self.side, self.negotiated))
+
+    def _report_loss(self, old: State) -> None:
+        self.negotiated = None
+        if self._reason is None:
+            return
+        kind = SessionDown if old is State.ESTABLISHED else AttemptFailed
+        self._effects.append(kind(self.side, self._reason))

@@ -1,0 +1,376 @@
+"""A session: everything between us and one configured peer.
+
+`Session` holds the two machines a peer may need, one per connection: OUTGOING for the one that we
+dial, INCOMING for the one that the peer dials. They run beside each other until one of them wins;
+each machine is RFC 4271 §8.2.2 by itself, and this module is what they owe each other:
+
+- *Collision.* When an OPEN arrives while the other connection is further on, one of the two goes.
+- *Back-off.* When nothing is left that could become Established, both machines sit out the
+  IdleHoldTimer, which doubles from failure to failure and starts afresh after a session that lived.
+- *Restart.* When it is over, both start by themselves, until an operator says ManualStop.
+
+`Session.handle` is the only way in and its list of effects the only way out; `deadline` says when
+to call it with `Tick`. The last 64 (now, event, effects) triples are kept in `history`, enough to
+replay what happened.
+
+What a shell must do (and all that it must do):
+
+1. Perform effects in order, at once, before the next event.
+2. After `Close` or `CancelDial`, or after having reported `TcpConnectionFails`, say nothing more of
+   that connection. A late word is ignored here, but a connection that has the same side by then
+   would be blamed.
+3. Before handing over an accepted connection (`TcpConnectionConfirmed`), ask `would_accept`; if the
+   answer is no, send the newcomer `refusal`, close it, and do not mention it.
+4. Hand over what lies in the socket's buffer before `Tick`, so that a late process does not mistake
+   its own slowness for the peer's silence.
+
+Standards: RFC 4271 §6.8, §8.1.1, §8.2.1, §10; RFC 6286 §2.3; RFC 4486 §4; RFC 5492 §3.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from fsm.bgp import BgpFsm
+from fsm.config import SessionConfig
+from fsm.effects import (
+    AttemptFailed,
+    Close,
+    DownReason,
+    Effect,
+    SessionDown,
+    SessionUp,
+    StateChanged,
+)
+from fsm.events import (
+    AutomaticStop,
+    BgpOpen,
+    BgpOpenWithDelayOpenTimerRunning,
+    ConnectionEvent,
+    Event,
+    IdleHoldTimerExpires,
+    KeepAliveMsg,
+    ManualStop,
+    NotifMsg,
+    OpenCollisionDump,
+    Side,
+    StartEvent,
+    TcpConnectionConfirmed,
+    TcpConnectionFails,
+    TcpCrAcked,
+    Tick,
+    UpdateMsg,
+)
+from fsm.messages import Open
+from fsm.negotiation import Negotiated
+from fsm.notifications import Cease, Code, Notification, OpenSubcode
+from fsm.state import State
+from fsm.timers import Timer, Timers, jittered
+
+__all__ = ["HISTORY_LENGTH", "HistoryEntry", "Session", "SessionConfig"]
+
+HISTORY_LENGTH = 64
+_BACK_OFF_FACTOR = 2
+
+
+class HistoryEntry(NamedTuple):
+    """What happened once, and what it led to."""
+
+    now: float
+    event: Event
+    effects: tuple[Effect, ...]
+
+
+class Session:
+    """One configured peer.
+
+    Args:
+        config: who we are, whom we expect, and how patient we are.
+    """
+
+    def __init__(self, config: SessionConfig) -> None:
+        self.config = config
+        self.history: deque[HistoryEntry] = deque(maxlen=HISTORY_LENGTH)
+        self.last_down: DownReason | None = None
+        self.established_since: float | None = None
+        self._outgoing = BgpFsm(config, Side.OUTGOING)
+        self._incoming = BgpFsm(config, Side.INCOMING)
+        self._machines = {Side.OUTGOING: self._outgoing, Side.INCOMING: self._incoming}
+        self._wanted = (self._incoming,) if config.passive else (self._outgoing, self._incoming)
+        self._timers = Timers()
+        self._is_started = False
+        self._is_bare = False
+        self._wait = 0.0
+
+    def __repr__(self) -> str:
+        return f"Session({self.state}, {self._outgoing!r}, {self._incoming!r}, {self._timers!r})"
+
+    @property
+    def state(self) -> State:
+        """The state of the connection that is furthest on.
+
+        A machine that merely listens beside one that dials says nothing about progress, so the
+        INCOMING one counts from the moment it has a connection, or if it is the only one.
+        """
+        if self.config.passive or self._incoming.is_connected:
+            return max(self._outgoing.state, self._incoming.state)
+        return self._outgoing.state
+
+    @property
+    def negotiated(self) -> Negotiated | None:
+        """What both ends agreed, while Established."""
+        established = self._established()
+        return established.negotiated if established else None
+
+    @property
+    def deadline(self) -> float | None:
+        """The moment of the next timer; None if none runs."""
+        timers = (self._outgoing.timers, self._incoming.timers, self._timers)
+        return min((d for t in timers if (d := t.deadline()) is not None), default=None)
+
+    @property
+    def timers(self) -> dict[tuple[Side | None, Timer], float]:
+        """The deadline of each running timer, by side; the side is None for the session's own."""
+        owners: list[tuple[Side | None, Timers]] = [(None, self._timers)]
+        owners += [(side, machine.timers) for side, machine in self._machines.items()]
+        return {
+            (side, timer): deadline
+            for side, timers in owners
+            for timer, deadline in timers.deadlines().items()
+        }
+
+    @property
+    def is_holding(self) -> bool:
+        """We are sitting out the back-off after a failure."""
+        return self._timers.is_running(Timer.IDLE_HOLD)
+
+    def would_accept(self) -> bool:
+        """Say whether a connection from the peer may be handed over now.
+
+        There is room for one. While it is taken, while the session is Established, and in Idle,
+        where RFC 4271 §8.2.2 refuses all connections, the answer is no.
+        """
+        return self._incoming.state is State.ACTIVE and not self._incoming.is_connected
+
+    @property
+    def refusal(self) -> Notification:
+        """What to tell a newcomer that `would_accept` turns away. RFC 4271 §6.8, RFC 4486 §4."""
+        if any(machine.is_connected for machine in self._machines.values()):
+            return Notification(Code.CEASE, Cease.CONNECTION_COLLISION_RESOLUTION)
+        return Notification(Code.CEASE, Cease.CONNECTION_REJECTED)
+
+    def handle(self, event: Event, now: float, chance: float = 0.0) -> list[Effect]:
+        """Let one event happen.
+
+        Args:
+            event: what happened.
+            now: monotonic seconds, never less than before.
+            chance: a number in [0, 1) that the caller drew, for the jitter of whatever timer is
+                started. RFC 4271 §10.
+
+        Returns:
+            What is to be done, in order.
+        """
+        before = self.state
+        effects = self._happen(event, now, chance)
+        self._remember(now, effects)
+        effects += self._settle(now, chance)
+        if self.state is not before:
+            effects.append(StateChanged(before, self.state))
+        self._note(now, event, effects)
+        return effects
+
+    def _happen(self, event: Event, now: float, chance: float) -> list[Effect]:
+        match event:
+            case Tick():
+                return self._expire(now, chance)
+            case StartEvent():
+                return self._start(event, now, chance)
+            case ManualStop():
+                self._is_started = False
+                self._timers.clear()
+                return self._tell(self._machines.values(), event, now, chance)
+            case AutomaticStop():
+                return self._tell(self._machines.values(), event, now, chance)
+            case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():
+                return self._opened(event, now, chance)
+            case ConnectionEvent():
+                return self._connection(event, now, chance)
+            case _:  # 13 is made here and needs no telling
+                return []
+
+    # Starting, and starting again.
+
+    def _start(self, event: Event, now: float, chance: float) -> list[Effect]:
+        """Start at once, even in the middle of a back-off: whoever asks does not want to wait."""
+        if self._is_started and not self.is_holding:
+            return []
+        self._is_started = True
+        self._wait = 0.0
+        self._is_bare = False
+        return self._begin(event, now, chance)
+
+    def _begin(self, event: Event, now: float, chance: float) -> list[Effect]:
+        self._timers.clear()
+        for machine in self._wanted:
+            machine.open_message = self.config.open_message(with_capabilities=not self._is_bare)
+        return self._tell(self._wanted, event, now, chance)
+
+    def _expire(self, now: float, chance: float) -> list[Effect]:
+        effects = self._outgoing.expire(now, chance) + self._incoming.expire(now, chance)
+        if self._timers.due(now):
+            effects += self._begin(IdleHoldTimerExpires(), now, chance)
+        return effects
+
+    # The two connections.
+
+    def _connection(self, event: ConnectionEvent, now: float, chance: float) -> list[Effect]:
+        """Hand an event to its machine, unless that machine knows of no such connection.
+
+        RFC 4271 §8.2.2 has Connect and Active fall to Idle on a stray message. That is about a
+        connection that is there; a late word of one that we closed must not end the next attempt.
+        """
+        machine = self._machines[event.side]
+        match event:
+            case TcpCrAcked():
+                is_expected = machine.is_dialing
+            case TcpConnectionConfirmed():
+                is_expected = event.side is Side.INCOMING and self.would_accept()
+            case TcpConnectionFails():
+                is_expected = machine.is_dialing or machine.is_connected
+            case _:
+                is_expected = machine.is_connected
+        if is_expected:
+            self._heed_refused_capabilities(event, machine)
+            return machine.handle(event, now, chance)
+        if isinstance(event, TcpCrAcked | TcpConnectionConfirmed) and not machine.is_connected:
+            return [Close(event.side)]
+        return []
+
+    def _heed_refused_capabilities(self, event: ConnectionEvent, machine: BgpFsm) -> None:
+        """RFC 5492 §3: try again without capabilities if the peer cannot bear the parameter."""
+        if (
+            isinstance(event, NotifMsg)
+            and machine.state in (State.OPEN_SENT, State.OPEN_CONFIRM)
+            and event.message.code == Code.OPEN_MESSAGE_ERROR
+            and event.message.subcode == OpenSubcode.UNSUPPORTED_OPTIONAL_PARAMETER
+        ):
+            self._is_bare = self.config.works_without_capabilities
+
+    def _opened(
+        self, event: BgpOpen | BgpOpenWithDelayOpenTimerRunning, now: float, chance: float
+    ) -> list[Effect]:
+        """Resolve a collision before the OPEN is answered. RFC 4271 §6.8.
+
+        What the long text amounts to: when both connections have their OPEN, the one stays that
+        was dialled by the router with the greater identifier. The loser must not be answered by
+        a KEEPALIVE first, or the peer would take it for the winner.
+        """
+        machine = self._machines[event.side]
+        other = self._machines[event.side.other]
+        if other.state is not State.OPEN_CONFIRM or not machine.is_connected:
+            return self._connection(event, now, chance)
+        if event.side is not self._preferred(event.message):
+            return machine.handle(OpenCollisionDump(event.side), now, chance)
+        effects = machine.handle(event, now, chance)
+        if machine.state is State.OPEN_CONFIRM:
+            effects += other.handle(OpenCollisionDump(other.side), now, chance)
+        return effects
+
+    def _preferred(self, received: Open) -> Side:
+        """Return the connection to keep. RFC 4271 §6.8, RFC 6286 §2.3 for equal identifiers."""
+        ours = (self.config.router_id, self.config.local_asn)
+        theirs = (received.router_id, received.asn)
+        return Side.OUTGOING if ours > theirs else Side.INCOMING
+
+    # What follows from any event.
+
+    def _settle(self, now: float, chance: float) -> list[Effect]:
+        """Bring the two machines in line with each other."""
+        if established := self._established():
+            return self._dump(self._machines[established.side.other], now, chance)
+        effects: list[Effect] = []
+        if self._incoming.state is State.OPEN_CONFIRM and not self._outgoing.is_connected:
+            # As BIRD: an attempt to dial now could only end in a collision.
+            effects = self._dump(self._outgoing, now, chance)
+        if self._is_stranded():
+            effects += self._hold(now, chance)
+        return effects
+
+    def _dump(self, machine: BgpFsm, now: float, chance: float) -> list[Effect]:
+        return machine.handle(OpenCollisionDump(machine.side), now, chance)
+
+    def _is_stranded(self) -> bool:
+        """Something failed, and no connection is left that could make up for it."""
+        return (
+            self._is_started
+            and not self.is_holding
+            and any(machine.state is State.IDLE for machine in self._wanted)
+            and not any(machine.is_connected for machine in self._wanted)
+        )
+
+    def _hold(self, now: float, chance: float) -> list[Effect]:
+        """Sit out the back-off. RFC 4271 §8.1.1 (DampPeerOscillations).
+
+        The wait is jittered too: two ends that fell together shall not rise together for ever.
+        """
+        shortest, longest = self.config.idle_hold
+        self._wait = min(self._wait * _BACK_OFF_FACTOR, longest) if self._wait else shortest
+        self._timers.start(Timer.IDLE_HOLD, jittered(self._wait, chance), now)
+        return self._tell(self._wanted, AutomaticStop(), now, chance)
+
+    def _established(self) -> BgpFsm | None:
+        for machine in self._wanted:
+            if machine.state is State.ESTABLISHED:
+                return machine
+        return None
+
+    def _tell(
+        self, machines: Iterable[BgpFsm], event: Event, now: float, chance: float
+    ) -> list[Effect]:
+        return [effect for machine in machines for effect in machine.handle(event, now, chance)]
+
+    # What is remembered.
+
+    def _remember(self, now: float, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SessionUp():
+                    self.established_since = now
+                case SessionDown(reason=reason):
+                    self._lived(now)
+                    self.last_down = reason
+                case AttemptFailed(reason=reason) if not _is_collision(reason):
+                    self.last_down = reason
+                case _:
+                    pass
+
+    def _lived(self, now: float) -> None:
+        """Forgive earlier failures if the session lived longer than the wait that preceded it."""
+        if self.established_since is not None and now - self.established_since >= self._wait:
+            self._wait = 0.0
+        self.established_since = None
+        self._is_bare = False
+
+    def _note(self, now: float, event: Event, effects: list[Effect]) -> None:
+        """Keep the history; a run of alike events that led to nothing takes one place."""
+        if isinstance(event, Tick) and not effects:
+            return
+        entry = HistoryEntry(now, event, tuple(effects))
+        if self.history and not effects and isinstance(event, UpdateMsg | KeepAliveMsg):
+            last = self.history[-1]
+            if last.event == event and not last.effects:
+                self.history[-1] = entry
+                return
+        self.history.append(entry)
+
+
+def _is_collision(reason: DownReason) -> bool:
+    """Whether a connection ended only because another was kept."""
+    said = reason.notification
+    return said is not None and (said.code, said.subcode) == (
+        Code.CEASE,
+        Cease.CONNECTION_COLLISION_RESOLUTION,
+    )
