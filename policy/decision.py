@@ -110,28 +110,47 @@ def prefer(new: Path, current: Path) -> bool:
     return new.rank < current.rank
 
 
+def _neighbor(path: Path) -> int | None:
+    """Name the AS within which MED compares; None for routes that did not come over BGP.
+
+    RFC 4271 §9.1.2.2 c: a path that an internal peer originated is of the local AS, for which zero
+    stands here.
+    """
+    return path.attributes.neighbor_as if path.source.is_bgp else None
+
+
 def _med_compares(left: Path, right: Path) -> bool:
-    neighbor = left.attributes.neighbor_as
-    return neighbor != 0 and neighbor == right.attributes.neighbor_as
+    neighbor = _neighbor(left)
+    return neighbor is not None and neighbor == _neighbor(right)
 
 
 def med_matters(candidates: Sequence[Path]) -> bool:
     """Tell whether two candidates of one neighbouring AS differ in MED."""
     seen: dict[int, int] = {}
     for path in candidates:
-        attributes = path.attributes
-        if attributes.neighbor_as:
-            med = attributes.med or 0
-            if seen.setdefault(attributes.neighbor_as, med) != med:
+        neighbor = _neighbor(path)
+        if neighbor is not None:
+            med = path.attributes.med or 0
+            if seen.setdefault(neighbor, med) != med:
                 return True
     return False
 
 
-def select(candidates: Sequence[Path]) -> Path | None:
-    """Choose the best path (RFC 4271 §9.1.2); None when no candidate's next hop is reachable."""
-    usable = [path for path in candidates if path.next_hop.reachable]
+def select(candidates: Sequence[Path], keep_unreachable: bool = False) -> Path | None:
+    """Choose the best path (RFC 4271 §9.1.2).
+
+    Args:
+        candidates: at most one path of each source.
+        keep_unreachable: where no next hop is reachable, choose among the unreachable.
+
+    Returns:
+        The best, or None when no candidate can be used.
+    """
+    usable: Sequence[Path] = [path for path in candidates if path.next_hop.reachable]
     if not usable:
-        return None
+        if not keep_unreachable or not candidates:
+            return None
+        usable = candidates
     if len(usable) == 1:
         return usable[0]
     if med_matters(usable):
@@ -143,21 +162,19 @@ def _rank_of(path: Path) -> bytes:
     return path.rank
 
 
-def _after_med(candidates: list[Path]) -> list[Path]:
+def _after_med(candidates: Sequence[Path]) -> list[Path]:
     """Keep what survives the steps up to §9.1.2.2 c: of each neighbouring AS, the lowest MED."""
     first = min(path.rank[:_BEFORE_MED] for path in candidates)
     level = [path for path in candidates if path.rank[:_BEFORE_MED] == first]
-    lowest: dict[int, int] = {}
+    lowest: dict[int | None, int] = {}
     for path in level:
-        attributes = path.attributes
-        med = attributes.med or 0
-        if med < lowest.get(attributes.neighbor_as, med + 1):
-            lowest[attributes.neighbor_as] = med
+        neighbor, med = _neighbor(path), path.attributes.med or 0
+        if med < lowest.get(neighbor, med + 1):
+            lowest[neighbor] = med
     return [
         path
         for path in level
-        if not path.attributes.neighbor_as
-        or (path.attributes.med or 0) == lowest[path.attributes.neighbor_as]
+        if _neighbor(path) is None or (path.attributes.med or 0) == lowest[_neighbor(path)]
     ]
 
 

@@ -23,17 +23,9 @@ from speaker.wire.attributes import attribute_error
 from speaker.wire.framing import HEADER_LENGTH, MARKER, MAX_LENGTH, UPDATE, message
 
 
-class Sections(NamedTuple):
-    """The three fields of an UPDATE."""
-
-    withdrawn: bytes
-    attributes: bytes
-    nlri: bytes
-
-
 # hot: per message
-def sections(body: bytes) -> Sections:
-    """Find the fields of an UPDATE body.
+def sections(body: bytes) -> tuple[bytes, bytes, bytes]:
+    """Find the fields of an UPDATE body: withdrawn routes, path attributes, NLRI.
 
     Raises:
         UpdateMessageError: the lengths do not add up (RFC 4271 §6.3, Malformed Attribute List).
@@ -43,7 +35,7 @@ def sections(body: bytes) -> Sections:
     if at + 2 <= end:
         after = at + 2 + (body[at] << 8 | body[at + 1])
         if after <= end:
-            return Sections(body[2:at], body[at + 2 : after], body[after:])
+            return body[2:at], body[at + 2 : after], body[after:]
     raise UpdateMessageError(
         UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, b"", "the lengths of its fields exceed the message"
     )

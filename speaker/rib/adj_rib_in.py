@@ -1,0 +1,123 @@
+"""Adj-RIB-In: what one source told us, for one family (RFC 4271 §3.2).
+
+Two dictionaries from packed prefix to path. ``received`` holds what came, ``paths`` what the import
+policy made of it; while the policy changes nothing they are one and the same object, so the usual
+case pays for one. Because what was received is kept, a changed import filter is run over the table
+again (`refilter`) and the peer need not be asked.
+
+A table knows which Loc-RIB it feeds and tells it about every batch at once; nobody else does.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from fsm.family import Family
+from policy.path import Path, Source
+from policy.prefix import Nlri
+from speaker.rib.import_policy import ImportPolicy
+from speaker.rib.loc_rib import LocRib
+
+
+class AdjRibIn:
+    """What one source told us, for one family.
+
+    Args:
+        source: who told.
+        family: of the prefixes.
+        loc_rib: the table that is to be told of changes.
+        policy: the way in; None takes every path as it is.
+    """
+
+    __slots__ = ("_loc_rib", "family", "paths", "policy", "received", "source")
+
+    def __init__(
+        self, source: Source, family: Family, loc_rib: LocRib, policy: ImportPolicy | None = None
+    ) -> None:
+        self.source = source
+        self.family = family
+        self.policy = policy
+        self.paths: dict[Nlri, Path] = {}
+        self.received = self.paths if policy is None or policy.chain is None else {}
+        self._loc_rib = loc_rib
+        loc_rib.attach(self)
+
+    def __len__(self) -> int:
+        return len(self.received)
+
+    # hot: per batch
+    def announce(self, path: Path, nlris: list[Nlri]) -> None:
+        """Learn prefixes that came with one path, in the place of what they had before."""
+        if self.received is not self.paths:
+            self.received.update(dict.fromkeys(nlris, path))
+        if self.policy is None:
+            self._accept(path, nlris)
+            return
+        for used, part in self.policy.apply(path, nlris):
+            if used is None:
+                self._refuse(part)
+            else:
+                self._accept(used, part)
+
+    def _accept(self, path: Path, nlris: list[Nlri]) -> None:
+        self.paths.update(dict.fromkeys(nlris, path))
+        self._loc_rib.announced(self, path, nlris)
+
+    def _refuse(self, nlris: list[Nlri]) -> None:
+        pop = self.paths.pop
+        lost = [nlri for nlri in nlris if pop(nlri, None) is not None]
+        if lost:
+            self._loc_rib.withdrawn(self, lost)
+
+    # hot: per batch
+    def withdraw(self, nlris: list[Nlri]) -> None:
+        """Forget prefixes; those that are unknown change nothing (RFC 4271 §9.1.4)."""
+        if self.received is not self.paths:
+            for nlri in nlris:
+                self.received.pop(nlri, None)
+        self._refuse(nlris)
+
+    def refilter(self, policy: ImportPolicy | None) -> None:
+        """Run a new policy over what was received; only what differs reaches the Loc-RIB."""
+        old = self.paths
+        received = self.received
+        self.policy = policy
+        keeps_one = policy is None or policy.chain is None
+        self.paths = {}
+        by_path: dict[Path, list[Nlri]] = {}
+        for nlri, path in received.items():
+            by_path.setdefault(path, []).append(nlri)
+        changed: list[tuple[Path, list[Nlri]]] = []
+        for path, nlris in by_path.items():
+            for used, part in [(path, nlris)] if policy is None else policy.apply(path, nlris):
+                if used is None:
+                    continue
+                self.paths.update(dict.fromkeys(part, used))
+                different = [nlri for nlri in part if old.get(nlri) is not used]
+                if different:
+                    changed.append((used, different))
+        lost = [nlri for nlri in old if nlri not in self.paths]
+        # Received and used may be one table only where the policy left every path as it was.
+        same = keeps_one and all(path is received[nlri] for nlri, path in self.paths.items())
+        self.received = self.paths if same else dict(received)
+        for used, part in changed:
+            self._loc_rib.announced(self, used, part)
+        if lost:
+            self._loc_rib.withdrawn(self, lost)
+
+    def clear(self, limit: int | None = None) -> bool:
+        """Forget everything, at most ``limit`` prefixes at a time.
+
+        Returns:
+            Whether anything is left.
+        """
+        if self.received is not self.paths:
+            self.received = self.paths
+        lost = list(self.paths) if limit is None else list(islice(self.paths, limit))
+        if lost:
+            self._refuse(lost)
+        return bool(self.paths)
+
+    def close(self) -> None:
+        """Leave the Loc-RIB; the table must be empty."""
+        self._loc_rib.detach(self)
