@@ -1,0 +1,117 @@
+"""What a route is, and what we do with it.
+
+This package holds the rules of routing and none of its memory: which of several paths is better,
+who may hear it, how it changes on the way, what goes into the kernel. Everything here is a function
+of its arguments. Tables, sessions, clocks and sockets are elsewhere (`speaker`); the tables call
+these functions with prefixes in batches, so that what a path alone decides is decided once.
+
+In reading order:
+
+`policy.prefix`
+    the packed prefix, key of every table;
+`policy.attributes`
+    one set of path attributes, interned, and the editor that makes new ones;
+`policy.path`
+    attributes as heard from one source, with next hop and rank;
+`policy.decision`
+    RFC 4271 §9.1.2: which path is used and why the others are not;
+`policy.operations`, `policy.matching`, `policy.filters`
+    BGPFilter rules: what they do, when they match, how a chain of them decides;
+`policy.covering`, `policy.calico`
+    the built-in policy of Calico, for peers and for the kernel;
+`policy.propagation`, `policy.outbound`
+    what the protocol lets a peer hear, and the attributes with which it leaves.
+
+The names below are the public ones; all others may change.
+"""
+
+from __future__ import annotations
+
+from policy.attributes import (
+    Attribute,
+    Origin,
+    PathAttributes,
+    WellKnown,
+    local_attributes,
+)
+from policy.calico import (
+    BuiltinPolicy,
+    ClusterRoutes,
+    Encap,
+    KernelAction,
+    KernelVerdict,
+    Pool,
+    PrefixCommunities,
+    export_verdicts,
+    kernel_verdicts,
+)
+from policy.decision import Reason, explain, prefer, select
+from policy.filters import (
+    NO_MATCH,
+    Action,
+    Direction,
+    Filter,
+    Rule,
+    Scope,
+    Verdict,
+    compile_filter,
+)
+from policy.matching import MatchOperator
+from policy.operations import AddCommunity, PrependAsPath, SetPriority
+from policy.outbound import GroupKey, NextHopMode, Outbound, export_partition, rewrite
+from policy.path import NextHop, Path, PeerType, Source, SourceKind
+from policy.prefix import Nlri, PrefixError, covers, pack, parse_prefix, show, split
+from policy.propagation import Withheld, may_advertise, why_not
+
+__all__ = [
+    "NO_MATCH",
+    "Action",
+    "AddCommunity",
+    "Attribute",
+    "BuiltinPolicy",
+    "ClusterRoutes",
+    "Direction",
+    "Encap",
+    "Filter",
+    "GroupKey",
+    "KernelAction",
+    "KernelVerdict",
+    "MatchOperator",
+    "NextHop",
+    "NextHopMode",
+    "Nlri",
+    "Origin",
+    "Outbound",
+    "Path",
+    "PathAttributes",
+    "PeerType",
+    "Pool",
+    "PrefixCommunities",
+    "PrefixError",
+    "PrependAsPath",
+    "Reason",
+    "Rule",
+    "Scope",
+    "SetPriority",
+    "Source",
+    "SourceKind",
+    "Verdict",
+    "WellKnown",
+    "Withheld",
+    "compile_filter",
+    "covers",
+    "explain",
+    "export_partition",
+    "export_verdicts",
+    "kernel_verdicts",
+    "local_attributes",
+    "may_advertise",
+    "pack",
+    "parse_prefix",
+    "prefer",
+    "rewrite",
+    "select",
+    "show",
+    "split",
+    "why_not",
+]
