@@ -1,0 +1,158 @@
+"""The ground that the resource models stand on: field names, field types, strictness.
+
+Models are pydantic's, frozen and strict: an unknown field is refused, a number is no text, a bool
+is no number. Their attributes have Python's names and the documents Calico's; `calico_name` makes
+the second from the first. Types of fields are plain Python types with one parser each from
+`speaker.config.scalars`; what a parser refuses comes out as a `ScalarError` that names its rule.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+
+from speaker.config import scalars
+from speaker.config.problems import did_you_mean
+from speaker.config.selectors import Selector, SelectorError, parse_selector
+
+_ACRONYMS = {
+    "ip": "IP",
+    "ips": "IPs",
+    "as": "AS",
+    "id": "ID",
+    "bgp": "BGP",
+    "ipip": "IPIP",
+    "vxlan": "VXLAN",
+    "mac": "MAC",
+    "ipv4": "IPv4",
+    "ipv6": "IPv6",
+}
+
+
+def calico_name(name: str) -> str:
+    """Spell a field as Calico does: ``local_as_number`` → ``localASNumber``."""
+    first, *rest = name.split("_")
+    return first + "".join(_ACRONYMS.get(word, word[:1].upper() + word[1:]) for word in rest)
+
+
+class Model(BaseModel):
+    """Part of a resource: frozen, strict, with Calico's field names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=calico_name)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        """Take a null as absent, as Go does; an unknown field stays and is refused."""
+        if not isinstance(data, dict):
+            return data
+        known = fields_of(cls)
+        return {
+            name: value for name, value in data.items() if value is not None or name not in known
+        }
+
+
+def fields_of(model: type[BaseModel]) -> frozenset[str]:
+    """Give the names a model's fields have in documents."""
+    return frozenset(
+        field.alias or name for name, field in model.model_fields.items() if not field.exclude
+    )
+
+
+def _selector(value: object) -> Selector:
+    if not isinstance(value, str):
+        raise scalars.ScalarError("selector", "a selector is text")
+    if len(value) > 1024:
+        raise scalars.ScalarError("selector", "a selector has at most 1024 characters")
+    try:
+        # Calico's clients trim what they are given; inside, line ends are errors.
+        return parse_selector(value.strip())
+    except SelectorError as error:
+        raise scalars.ScalarError("selector", f"not a selector: {error}") from error
+
+
+def _text_map(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {key: scalars.as_text(item) for key, item in value.items()}
+
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+class _EnumParser:
+    """Read a word of an enumeration, in its own spelling."""
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        self.words = words
+
+    def __call__(self, value: object) -> StrEnum:
+        try:
+            return self.words(str(value))
+        except ValueError:
+            known = list(self.words)
+            guess = did_you_mean(str(value), known)
+            message = f"{value!r} is none of {', '.join(known)}{guess}"
+            raise scalars.ScalarError("enum", message) from None
+
+
+def word_of(words: type[_E]) -> Any:
+    """Make the validator of a field that takes one of some words."""
+    return PlainValidator(_EnumParser(words))
+
+
+AsNumber: TypeAlias = Annotated[int, BeforeValidator(scalars.parse_asn)]
+Ip: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_ip)]
+Ipv4: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_ipv4)]
+Ipv6: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_ipv6)]
+PeerIp: TypeAlias = Annotated[scalars.Endpoint, PlainValidator(scalars.parse_peer_ip)]
+Duration: TypeAlias = Annotated[float, PlainValidator(scalars.parse_duration)]
+Name: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_name)]
+SelectorText: TypeAlias = Annotated[Selector, PlainValidator(_selector)]
+Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(scalars.parse_network)]
+MaskedNetwork: TypeAlias = Annotated[
+    IPv4Network | IPv6Network, PlainValidator(scalars.parse_masked_network)
+]
+Ipv4Interface: TypeAlias = Annotated[IPv4Interface, PlainValidator(scalars.parse_ipv4_interface)]
+Ipv6Interface: TypeAlias = Annotated[IPv6Interface, PlainValidator(scalars.parse_ipv6_interface)]
+CommunityText: TypeAlias = Annotated[scalars.Community, PlainValidator(scalars.parse_community)]
+InterfacePattern: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_interface_pattern)]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+Priority: TypeAlias = Annotated[int, Field(ge=1, le=scalars.MAX_PRIORITY)]
+TextMap: TypeAlias = Annotated[dict[str, str], BeforeValidator(_text_map)]
+
+
+class Metadata(Model):
+    """What every resource carries. Only name, labels and annotations mean anything here."""
+
+    name: Name
+    labels: TextMap = Field(default_factory=dict)
+    annotations: TextMap = Field(default_factory=dict)
+    namespace: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    generation: int | None = None
+    generate_name: str | None = None
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    self_link: str | None = None
+    owner_references: list[dict[str, Any]] | None = None
+    finalizers: list[str] | None = None
+    managed_fields: list[dict[str, Any]] | None = None
+
+
+class Resource(Model):
+    """A whole document."""
+
+    api_version: str
+    kind: str
+    metadata: Metadata
+
+    @property
+    def name(self) -> str:
+        """Give the name, which is unique within the kind."""
+        return self.metadata.name

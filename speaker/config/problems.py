@@ -1,0 +1,74 @@
+"""What is wrong with a document, and where.
+
+A *violation* is found by code that knows only the tree of a document: a path of keys, the rule
+that is broken and a sentence. A *problem* is the same with file, line and column, ready to be
+shown; `speaker.config.documents.Document` makes the one into the other. Warnings are problems
+that do not make a document invalid: they travel in a list of their own and have the same shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FieldPath: TypeAlias = tuple[str | int, ...]
+"""Keys and list positions from the top of a document, ``("spec", "filters", 0)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken rule, before anybody looked up where the field stands in its file."""
+
+    path: FieldPath
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """A broken rule with its place: what a person needs to mend it."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    rule: str
+    message: str
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object of ``wren validate -o json``; the file stands once, on the document."""
+        return {
+            "line": self.line,
+            "column": self.column,
+            "field": self.field,
+            "rule": self.rule,
+            "message": self.message,
+        }
+
+    def __str__(self) -> str:
+        field = f"{self.field}: " if self.field else ""
+        return f"{self.file}:{self.line}:{self.column}: {field}{self.message} [{self.rule}]"
+
+
+def show_path(path: FieldPath) -> str:
+    """Print a path as people write it, ``spec.exportV4[0].cidr``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif "." in step or "/" in step:
+            text += f"[{step!r}]"
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Give ``; did you mean X?`` for a word that looks like a known one, else nothing."""
+    by_folded = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
+    return f"; did you mean {by_folded[close[0]]}?" if close else ""

@@ -1,0 +1,218 @@
+"""From a document to a resource, or to everything that is wrong with it.
+
+`read_file` takes the text of a file and gives one `Report` per document: the resource if the
+document is valid, and in any case all problems and warnings with their places. The order is:
+envelope (is there a kind we know, the right apiVersion), models (fields, types), rules (what
+fields demand of each other), cautions and fields without effect. Models and rules are both asked,
+so that one mistake does not hide another.
+
+`validate` does the same for several files and looks across documents as well: names used twice,
+two peers with one address, a node that peers with itself.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from speaker.config import legacy
+from speaker.config.documents import Document, parse_documents
+from speaker.config.effects import without_effect
+from speaker.config.kinds import Kind, find_kind, unknown_kind
+from speaker.config.models import Resource, fields_of
+from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean
+from speaker.config.resources import MODELS
+from speaker.config.rules import cautions_of, errors_of, name_of
+from speaker.config.scalars import ScalarError
+
+API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
+"""What Calico's resources may be called in; the older group has the same fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one document.
+
+    Attributes:
+        kind: as found, canonical where it is known; empty when there is none.
+        resource: present if and only if the document is valid.
+    """
+
+    file: str
+    index: int
+    kind: str = ""
+    name: str = ""
+    resource: Resource | None = None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    line: int = field(default=1, compare=False)
+
+    @property
+    def valid(self) -> bool:
+        """Tell whether the document may be used."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, object]:
+        """Give the object of ``wren validate -o json``."""
+        return {
+            "file": self.file,
+            "index": self.index,
+            "kind": self.kind,
+            "name": self.name,
+            "valid": self.valid,
+            "problems": [problem.as_json() for problem in self.problems],
+            "warnings": [warning.as_json() for warning in self.warnings],
+        }
+
+
+def read_file(text: str, file: str) -> list[Report]:
+    """Read all documents of a file."""
+    reports: list[Report] = []
+    for number, found in enumerate(parse_documents(text, file)):
+        if isinstance(found, Problem):
+            reports.append(Report(file, number, problems=(found,), line=found.line))
+        else:
+            reports.append(read_document(found))
+    return reports
+
+
+def read_document(document: Document) -> Report:
+    """Read one document: all that is wrong with it, or the resource."""
+    report = Report(document.file, document.index, line=document.at(())[0])
+    tree = document.tree
+    if not isinstance(tree, dict):
+        return _refused(report, document, [Violation((), "type", "a resource is a mapping")])
+    word = tree.get("kind")
+    if not isinstance(word, str) or not word:
+        return _refused(report, document, [Violation(("kind",), "required", "kind is required")])
+    kind = find_kind(word)
+    report = replace(report, kind=kind or word, name=name_of(tree))
+    if kind is None:
+        return _refused(
+            report, document, [Violation(("kind",), "unknown-kind", unknown_kind(word))]
+        )
+    return _read_known(report, document, kind)
+
+
+def _read_known(report: Report, document: Document, kind: Kind) -> Report:
+    violations: list[Violation] = []
+    if legacy.is_legacy(document, kind):
+        document, violations = legacy.convert(document, kind)
+        report = replace(report, name=name_of(document.tree))
+    tree = document.tree
+    violations += _api_version(kind, tree)
+    resource, broken = _model(kind, tree)
+    violations += broken
+    violations += _rule_violations(kind, tree)
+    warnings = [*cautions_of(kind, tree), *without_effect(kind, tree)]
+    report = replace(report, warnings=tuple(map(document.problem, warnings)))
+    if violations:
+        return _refused(report, document, violations)
+    return replace(report, resource=resource)
+
+
+def _refused(report: Report, document: Document, violations: list[Violation]) -> Report:
+    problems = dict.fromkeys(document.problem(violation) for violation in violations)
+    return replace(report, problems=tuple(sorted(problems)))
+
+
+def _rule_violations(kind: Kind, tree: Mapping[str, Any]) -> list[Violation]:
+    """Run the rules; a structure they cannot walk at all has been refused by the model."""
+    try:
+        return list(errors_of(kind, tree))
+    except (TypeError, AttributeError):
+        return []
+
+
+def _api_version(kind: Kind, tree: Mapping[str, Any]) -> list[Violation]:
+    found = tree.get("apiVersion")
+    allowed = ("v1",) if kind is Kind.SECRET else API_VERSIONS
+    if found in allowed:
+        return []
+    if found is None:
+        return [Violation((), "required", f"apiVersion is required: {allowed[0]}")]
+    message = f"{found!r} is not read here; a {kind} has apiVersion {allowed[0]}"
+    return [Violation(("apiVersion",), "api-version", message)]
+
+
+def _model(kind: Kind, tree: Mapping[str, Any]) -> tuple[Resource | None, list[Violation]]:
+    model = MODELS[kind]
+    try:
+        return model.model_validate({"apiVersion": "", **tree, "kind": kind.value}), []
+    except ValidationError as error:
+        return None, [
+            _violation(model, item["loc"], item["type"], item["msg"], item.get("ctx") or {})
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+
+
+_RULES = {"missing": "required", "extra_forbidden": "unknown-field"}
+
+
+def _violation(
+    model: type[BaseModel], loc: FieldPath, kind: str, message: str, context: Mapping[str, Any]
+) -> Violation:
+    """Turn one of pydantic's errors into ours."""
+    error = context.get("error")
+    if isinstance(error, ScalarError):
+        return Violation(loc, error.rule, str(error))
+    if kind == "extra_forbidden":
+        around = _model_at(model, loc[:-1])
+        known = fields_of(around) if around else ()
+        message = f"{loc[-1]} is no field here{did_you_mean(str(loc[-1]), known)}"
+    elif kind == "missing":
+        message = f"{loc[-1]} is required"
+    elif kind.endswith("_type"):
+        return Violation(loc, "type", message[:1].lower() + message[1:])
+    rule = _RULES.get(kind, kind.replace("_", "-"))
+    return Violation(
+        loc, rule, message[:1].lower() + message[1:] if kind not in _RULES else message
+    )
+
+
+def _model_at(model: type[BaseModel], path: FieldPath) -> type[BaseModel] | None:
+    """Find the model that a path leads to."""
+    found: type[BaseModel] | None = model
+    for step in path:
+        if isinstance(step, int):
+            continue
+        if found is None:
+            return None
+        fields = {item.alias or name: item for name, item in found.model_fields.items()}
+        found = _inner_model(fields[step].annotation) if step in fields else None
+    return found
+
+
+def _inner_model(annotation: object) -> type[BaseModel] | None:
+    """Find the model inside ``list[Model]``, ``Model | None`` and the like."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    for argument in typing.get_args(annotation):
+        found = _inner_model(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def validate(files: Iterable[tuple[str, str]]) -> list[Report]:
+    """Check files, (name, text) each, one by one and against each other."""
+    # Imported here: what looks across documents needs the store and the plan, which need reports.
+    from speaker.config.across import problems_across
+
+    reports = [report for file, text in files for report in read_file(text, file)]
+    found = problems_across(reports)
+    return [
+        replace(report, problems=(*report.problems, *found.get(number, ())))
+        for number, report in enumerate(reports)
+    ]
+
+
+def all_problems(reports: Iterable[Report]) -> Iterator[Problem]:
+    """Give the problems of all reports."""
+    for report in reports:
+        yield from report.problems
