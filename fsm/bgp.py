@@ -205,7 +205,7 @@ class BgpFsm:
             case ConnectRetryTimerExpires():  # 9
                 self._dial()
                 return State.CONNECT
-            case DelayOpenTimerExpires():  # 12
+            case DelayOpenTimerExpires() if self.is_connected:  # 12
                 return State.OPEN_SENT
             case TcpCrAcked() | TcpConnectionConfirmed():  # 16, 17
                 return self._connected()
@@ -230,7 +230,7 @@ class BgpFsm:
                 return State.IDLE
             case ConnectRetryTimerExpires():  # 9
                 return State.CONNECT if self.side is Side.OUTGOING else State.ACTIVE
-            case DelayOpenTimerExpires():  # 12
+            case DelayOpenTimerExpires() if self.is_connected:  # 12
                 return State.OPEN_SENT
             case TcpCrAcked() | TcpConnectionConfirmed():  # 16, 17
                 return self._connected()

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from ipaddress import IPv4Address
 from typing import ClassVar, TypeAlias
 
 from fsm.family import Afi, Family
@@ -154,7 +153,7 @@ class Open:
     capabilities: tuple[Capability, ...] = ()
 
     def __str__(self) -> str:
-        return f"OPEN as={self.asn} hold={self.hold_time} id={IPv4Address(self.router_id)}"
+        return f"OPEN as={self.asn} hold={self.hold_time}"
 
 
 @dataclass(frozen=True, slots=True)
