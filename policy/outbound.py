@@ -41,7 +41,7 @@ from policy.filters import ACCEPTED, NO_MATCH, Direction, Filter, Partition, Sco
 from policy.operations import Operation, SetPriority, edit
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
-from policy.propagation import why_not
+from policy.propagation import Withheld, why_not
 
 AS_TRANS = 23456
 """Stands for an AS number that two octets cannot say (RFC 6793 §9)."""
@@ -54,6 +54,8 @@ _LOCAL_PREF_HEAD = b"\x40\x05\x04"
 _MED_HEAD = b"\x80\x04\x04"
 _ORIGINATOR_HEAD = b"\x80\x09\x04"
 _CLUSTER_HEAD = b"\x80\x0a\x04"
+
+_WITHHELD = {reason: Verdict(accepted=False, reason=reason) for reason in Withheld}
 
 
 class NextHopMode(StrEnum):
@@ -133,7 +135,7 @@ def export_partition(nlris: list[Nlri], path: Path, key: GroupKey) -> Partition:
     """
     reason = why_not(path, key.peer_type, key.is_client)
     if reason is not None:
-        return [(Verdict(accepted=False, reason=reason), nlris)]
+        return [(_WITHHELD[reason], nlris)]
     if key.export_filter is None:
         return _by_builtin(nlris, path, key)
     decided: Partition = []

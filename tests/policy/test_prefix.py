@@ -1,0 +1,124 @@
+"""The packed prefix: split, pack, contain, print."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsm.family import IPV4_UNICAST, Afi
+from policy.prefix import (
+    WIDTH,
+    PrefixError,
+    address_of,
+    afi_of_address,
+    canonical,
+    covers,
+    host_prefix,
+    pack,
+    parse_prefix,
+    show,
+    show_address,
+    show_all,
+    split,
+    split_slowly,
+)
+from tests.support.routes import nlri, nlris
+
+AFIS = st.sampled_from([Afi.IPV4, Afi.IPV6])
+
+
+@given(data=st.data(), afi=AFIS)
+def test_split_undoes_join(data: st.DataObject, afi: Afi) -> None:
+    prefixes = data.draw(st.lists(nlris(afi)))
+    assert split(afi, b"".join(prefixes)) == prefixes
+
+
+@given(data=st.data(), afi=AFIS)
+def test_split_slowly_agrees_on_canonical_input(data: st.DataObject, afi: Afi) -> None:
+    block = b"".join(data.draw(st.lists(nlris(afi))))
+    assert split_slowly(afi, block, 0, len(block)) == split(afi, block)
+
+
+@given(data=st.data(), afi=AFIS)
+def test_split_takes_only_the_given_range(data: st.DataObject, afi: Afi) -> None:
+    prefixes = data.draw(st.lists(nlris(afi)))
+    block = b"".join(prefixes)
+    assert split(afi, b"\x21\x22" + block + b"\x18\x0a", 2, 2 + len(block)) == prefixes
+
+
+@given(block=st.binary(max_size=60), afi=AFIS)
+def test_split_of_any_octets_gives_canonical_prefixes_or_a_prefix_error(
+    block: bytes, afi: Afi
+) -> None:
+    try:
+        prefixes = split(afi, block)
+    except PrefixError:
+        return
+    assert sum(map(len, prefixes)) == len(block)
+    assert all(canonical(each) == each and each[0] <= WIDTH[afi] for each in prefixes)
+    assert [each[0] for each in prefixes] == [
+        each[0] for each in split_slowly(afi, block, 0, len(block))
+    ]
+
+
+def test_host_bits_are_cleared_and_not_refused() -> None:
+    """RFC 4271 §4.3: the value of trailing bits is irrelevant."""
+    assert split(Afi.IPV4, bytes((9, 10, 255, 24, 192, 0, 2))) == [
+        bytes((9, 10, 128)),
+        bytes((24, 192, 0, 2)),
+    ]
+
+
+@pytest.mark.parametrize(("afi", "length"), [(Afi.IPV4, 33), (Afi.IPV6, 129), (Afi.IPV4, 255)])
+def test_a_length_above_the_width_is_refused(afi: Afi, length: int) -> None:
+    with pytest.raises(PrefixError, match=f"prefix length {length} is above"):
+        split(afi, bytes((length,)) + bytes(32))
+
+
+@pytest.mark.parametrize("block", [b"\x18\x0a\0", b"\x20", b"\x08\x0a\x18"])
+def test_missing_octets_are_refused(block: bytes) -> None:
+    with pytest.raises(PrefixError, match="cut off"):
+        split(Afi.IPV4, block)
+
+
+def test_pack_clears_host_bits_and_refuses_what_is_too_long() -> None:
+    assert pack(Afi.IPV4, bytes((10, 1, 2, 3)), 20) == bytes((20, 10, 1, 0))
+    assert pack(Afi.IPV4, bytes(4), 0) == b"\0"
+    with pytest.raises(PrefixError, match="33 is above 32"):
+        pack(Afi.IPV4, bytes(4), 33)
+
+
+@given(data=st.data(), afi=AFIS)
+def test_covers_agrees_with_the_standard_library(data: st.DataObject, afi: Afi) -> None:
+    outer, inner = data.draw(nlris(afi, within=3)), data.draw(nlris(afi, within=3))
+    expected = ip_network(show(afi, inner)).subnet_of(ip_network(show(afi, outer)))  # type: ignore[arg-type]  # one family
+    assert covers(outer, inner) is expected
+
+
+@given(data=st.data(), afi=AFIS)
+def test_what_is_shown_parses_to_the_same_prefix(data: st.DataObject, afi: Afi) -> None:
+    prefix = data.draw(nlris(afi))
+    assert parse_prefix(show(afi, prefix)) == (afi, prefix)
+
+
+def test_a_bare_address_parses_to_a_host_prefix() -> None:
+    assert parse_prefix(" 10.0.0.1 ") == (Afi.IPV4, host_prefix(bytes((10, 0, 0, 1))))
+    assert parse_prefix("::1") == (Afi.IPV6, bytes((128,)) + bytes(15) + b"\x01")
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.0/33", "10.0.0.1/8", "ten", "1.2.3.4/a"])
+def test_what_is_no_prefix_is_refused(text: str) -> None:
+    with pytest.raises(PrefixError):
+        parse_prefix(text)
+
+
+def test_addresses_know_their_family_and_print() -> None:
+    assert address_of(Afi.IPV4, nlri("10.0.0.0/8")) == bytes((10, 0, 0, 0))
+    assert afi_of_address(bytes(4)) is Afi.IPV4
+    assert afi_of_address(bytes(16)) is Afi.IPV6
+    assert show_address(bytes((192, 0, 2, 1))) == "192.0.2.1"
+    assert show_address(bytes(15) + b"\x01") == "::1"
+    assert show_all(IPV4_UNICAST, [nlri("10.0.0.0/8"), b"\0"]) == ["10.0.0.0/8", "0.0.0.0/0"]
