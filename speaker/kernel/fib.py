@@ -26,14 +26,13 @@ import errno
 import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from os import strerror
-from typing import NamedTuple
 
 from fsm.family import Afi
 from policy.prefix import Nlri
 from speaker.kernel.foreign import ForeignRoutes
+from speaker.kernel.requests import NEVER, Found, Hitch, Run, Trouble
 from speaker.kernel.routes import (
     Forwarding,
     Forwardings,
@@ -52,49 +51,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 MAX_THEFTS, THEFT_MEMORY = 5, 60.0
 """So often within so many seconds a place is taken back from a foreign route."""
 
+WORTHWHILE = 16
+"""From so many prefixes on it pays to ask whether they are all alike."""
+
 GONE = frozenset({errno.ESRCH, errno.ENOENT, errno.ENODEV})
 """What the kernel answers when the route to be removed is not there."""
-
-
-class Run(NamedTuple):
-    """One request for several prefixes."""
-
-    verb: Verb
-    forwarding: Forwarding
-    nlris: list[Nlri]
-
-
-class Hitch(Enum):
-    """Why a wanted route is not in the kernel."""
-
-    REFUSED = "refused"
-    CONFLICT = "conflict"
-    UNCLEAR = "unclear"
-    """Something unknown holds the place; a scan will tell what."""
-
-
-@dataclass(slots=True)
-class Trouble:
-    """A route that could not be installed, or not be removed."""
-
-    hitch: Hitch
-    forwarding: Forwarding | None
-    text: str
-    attempts: int = 0
-    due: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Routes of ours as a dump shows them; `more` are further ones to a prefix (other metrics)."""
-
-    routes: dict[Nlri, Forwarding] = field(default_factory=dict)
-    more: dict[Nlri, list[Forwarding]] = field(default_factory=dict)
-
-    def add(self, nlri: Nlri, forwarding: Forwarding) -> None:
-        """Note one route."""
-        if self.routes.setdefault(nlri, forwarding) is not forwarding:
-            self.more.setdefault(nlri, []).append(forwarding)
 
 
 class Fib:
@@ -200,7 +161,6 @@ class Fib:
 
     # What is asked of the kernel.
 
-    # hot: per prefix
     def take(self, limit: int, now: float) -> list[Run]:
         """Give the next requests; `settle` has to follow before the next `take`.
 
@@ -208,43 +168,67 @@ class Fib:
         """
         runs: list[Run] = []
         seen: set[Nlri] = set()
-        again: list[Nlri] = []
-        desired, installed = self.desired.get, self.installed.get
-        foreign, troubles, extras = self._foreign.routes, self._troubles, self._extras
-        last_verb: Verb | None = None
-        last: Forwarding | None = None
-        append = again.append
-        for nlri in self._next(limit):
+        for nlris in self._next(limit):
+            run = self._alike(nlris, seen) if len(nlris) >= WORTHWHILE else None
+            if run is not None:
+                runs.append(run)
+            else:
+                self._one_by_one(nlris, seen, runs, now)
+        return runs
+
+    # hot: per prefix
+    def _alike(self, nlris: Sequence[Nlri], seen: set[Nlri]) -> Run | None:
+        """Make one request of prefixes that nothing is special about, and which go one way.
+
+        Everything per prefix happens in loops of the interpreter's own.
+        """
+        distinct = set(nlris)
+        if len(distinct) != len(nlris) or not seen.isdisjoint(distinct):
+            return None
+        for special in (self._troubles, self._extras, self._foreign.routes, self.adopted):
+            if special and not distinct.isdisjoint(special):
+                return None
+        wanted, current = _common(self.desired, nlris), _common(self.installed, nlris)
+        if len(wanted) > 1 or len(current) > 1:
+            return None
+        request = _request(wanted[0], current[0])
+        if request is None:
+            return None
+        seen |= distinct
+        return Run(*request, list(nlris))
+
+    # hot: per prefix
+    def _one_by_one(
+        self, nlris: Sequence[Nlri], seen: set[Nlri], runs: list[Run], now: float
+    ) -> None:
+        again = []
+        for nlri in nlris:
             if nlri in seen:
                 again.append(nlri)
                 continue
-            verb, forwarding = Verb.ADD, desired(nlri)
-            special = nlri in troubles or nlri in extras or nlri in foreign
-            if special or forwarding is None or installed(nlri) is not None:
-                request = self._decide(nlri, now)
-                if request is None:
-                    continue
-                verb, forwarding = request
-            if forwarding is not last or verb is not last_verb:
-                last_verb, last = verb, forwarding
-                runs.append(Run(verb, forwarding, []))
-                append = runs[-1].nlris.append
-            append(nlri)
+            request = self._decide(nlri, now)
+            if request is None:
+                continue
             seen.add(nlri)
+            verb, forwarding = request
+            if not runs or runs[-1].forwarding is not forwarding or runs[-1].verb is not verb:
+                runs.append(Run(verb, forwarding, []))
+            runs[-1].nlris.append(nlri)
         self._look_at(again)
-        return runs
 
-    def _next(self, limit: int) -> list[Nlri]:
-        """Take prefixes off the queue."""
-        taken: list[Nlri] = []
-        while self._queue and len(taken) < limit:
+    def _next(self, limit: int) -> list[Sequence[Nlri]]:
+        """Take prefixes off the queue, in pieces."""
+        taken: list[Sequence[Nlri]] = []
+        room = limit
+        while self._queue and room:
             nlris = self._queue.popleft()
-            room = limit - len(taken)
-            taken += nlris[:room]
             if len(nlris) > room:
-                # The rest keeps its place; halving it keeps the copying linear over all.
+                # The rest keeps its place.
                 self._queue.extendleft(reversed(_pieces(nlris, room)))
-        self._pending -= len(taken)
+                nlris = nlris[:room]
+            taken.append(nlris)
+            room -= len(nlris)
+        self._pending -= limit - room
         return taken
 
     def _decide(self, nlri: Nlri, now: float) -> tuple[Verb, Forwarding] | None:
@@ -342,7 +326,7 @@ class Fib:
         for run in runs:
             for nlri in run.nlris:
                 self._troubles[nlri] = Trouble(
-                    Hitch.UNCLEAR, self.desired.get(nlri), "the kernel's answer was lost", 0, _NEVER
+                    Hitch.UNCLEAR, self.desired.get(nlri), "the kernel's answer was lost", 0, NEVER
                 )
         self.wants_scan = True
 
@@ -352,7 +336,7 @@ class Fib:
             for nlri in nlris:
                 self._removed(nlri, run.forwarding)
             return
-        if self._extras or run.verb is Verb.ADD:
+        if self._extras or not self.installed.keys().isdisjoint(nlris):
             self._keep_other_metrics(nlris, run.forwarding)
         self.installed.update(dict.fromkeys(nlris, run.forwarding))
         if self._troubles or self._stolen:
@@ -399,7 +383,7 @@ class Fib:
         known = self._troubles.get(nlri)
         text = text or strerror(number)
         if number == errno.EEXIST:
-            self._troubles[nlri] = Trouble(Hitch.UNCLEAR, wanted, text, 0, _NEVER)
+            self._troubles[nlri] = Trouble(Hitch.UNCLEAR, wanted, text, 0, NEVER)
             self.wants_scan = True
             return False
         attempts = known.attempts if known and known.hitch is Hitch.REFUSED else 0
@@ -523,8 +507,24 @@ class Fib:
             self._events.append(RoutesRepaired(self.afi, tuple(nlris)))
 
 
-_NEVER = float("inf")
-"""Due at no time of its own: a scan will bring it back."""
+def _request(
+    wanted: Forwarding | None, current: Forwarding | None
+) -> tuple[Verb, Forwarding] | None:
+    """Say what takes a route of ours from what it is to what it shall be, if one request does."""
+    if wanted is None:
+        return None if current is None else (Verb.REMOVE, current)
+    if current is None:
+        return Verb.ADD, wanted
+    if current is wanted or current.metric != wanted.metric or current == wanted:
+        return None
+    return Verb.REPLACE, wanted
+
+
+def _common(table: dict[Nlri, Forwarding], nlris: Sequence[Nlri]) -> list[Forwarding | None]:
+    """List the different objects that a table has for prefixes."""
+    values = list(map(table.get, nlris))
+    # By identity: a forwarding's own hash is computed in Python.
+    return list(dict(zip(map(id, values), values, strict=True)).values())
 
 
 def _pieces(nlris: Sequence[Nlri], start: int) -> list[Sequence[Nlri]]:

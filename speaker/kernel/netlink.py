@@ -19,8 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fsm.family import Afi
-from speaker.kernel.errors import KernelError
-from speaker.kernel.fib import Run
+from speaker.errors import KernelError
 from speaker.kernel.messages import (
     NLM_F_DUMP_INTR,
     NLMSG_DONE,
@@ -29,6 +28,7 @@ from speaker.kernel.messages import (
     messages,
     read_error,
 )
+from speaker.kernel.requests import Run
 from speaker.kernel.routes import Forwarding
 from speaker.kernel.stamps import (
     ADDRESS_FAMILY,
@@ -132,8 +132,8 @@ class RouteSocket:
         self._exchange(probe, outcome)
         if outcome.errors.get(0, (0, ""))[0] in (errno.EPERM, errno.EACCES):
             raise KernelError(
-                "the kernel does not let this process change routes: run it as root or give it "
-                "CAP_NET_ADMIN (or run without the kernel: --no-kernel)"
+                "the kernel does not let this process change routes",
+                "run it as root, give it CAP_NET_ADMIN, or leave the kernel out with --no-kernel",
             )
 
     def exchange(self, afi: Afi, runs: list[Run]) -> Outcome:

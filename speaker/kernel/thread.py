@@ -18,7 +18,7 @@ from concurrent.futures import Future
 
 from fsm.family import Afi
 from policy.prefix import Nlri
-from speaker.kernel.errors import KernelError
+from speaker.errors import KernelError
 from speaker.kernel.routes import Forwarding, KernelEvent, KernelFailed, Snapshot
 from speaker.kernel.worker import Worker
 
@@ -158,9 +158,7 @@ class Kernel:
         try:
             snapshot = self._worker.open(loop)
         except (KernelError, OSError) as error:
-            ready.set_exception(
-                error if isinstance(error, KernelError) else KernelError(_explain(error))
-            )
+            ready.set_exception(_explain(error) if isinstance(error, OSError) else error)
             return
         self._loop = loop
         ready.set_result(snapshot)
@@ -186,7 +184,7 @@ class Kernel:
             self._stopped.set()
 
 
-def _explain(error: OSError) -> str:
+def _explain(error: OSError) -> KernelError:
     if isinstance(error, PermissionError):
-        return "netlink is not permitted: run as root or give the process CAP_NET_ADMIN"
-    return f"netlink cannot be used: {error}"
+        return KernelError("netlink is not permitted", "run as root or give it CAP_NET_ADMIN")
+    return KernelError(f"netlink cannot be used: {error}")

@@ -19,11 +19,12 @@ from concurrent.futures import Future
 
 from fsm.family import Afi
 from policy.prefix import Nlri
-from speaker.kernel.fib import Fib, Found
+from speaker.kernel.fib import Fib
 from speaker.kernel.foreign import ForeignRoutes
 from speaker.kernel.messages import Message, RouteReader, messages
 from speaker.kernel.monitor import Monitor, Neighbourhood, Overrun
 from speaker.kernel.netlink import DUMP_ATTEMPTS, DumpSocket, RouteSocket
+from speaker.kernel.requests import Found
 from speaker.kernel.routes import (
     Address,
     AddressesChanged,
