@@ -1,0 +1,229 @@
+"""Chains of rules: first match decides, in batches as for one prefix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy.filters import (
+    NO_MATCH,
+    Action,
+    Direction,
+    Filter,
+    Rule,
+    Scope,
+    Verdict,
+    compile_filter,
+    effective_local_pref,
+    holds,
+)
+from policy.matching import MatchOperator, match_prefix
+from policy.operations import AddCommunity
+from policy.path import Hop, Path, PeerType
+from policy.prefix import Nlri
+from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER, local, next_hop, nlri, nlris, route
+
+EXPORT = Scope(PeerType.EXTERNAL, Direction.EXPORT)
+INTERNAL_EXPORT = Scope(PeerType.INTERNAL, Direction.EXPORT, normal_priority=1024)
+PREFIXES = [nlri("10.0.0.0/24"), nlri("10.0.1.0/24"), nlri("192.0.2.0/24")]
+
+
+def accept(**conditions: Any) -> Rule:
+    return Rule(Action.ACCEPT, **conditions)
+
+
+def reject(**conditions: Any) -> Rule:
+    return Rule(Action.REJECT, **conditions)
+
+
+def inside(text: str, **more: Any) -> dict[str, Any]:
+    return {"cidr": nlri(text), "operator": MatchOperator.IN, **more}
+
+
+def decide(
+    rules: list[Rule], path: Path, prefix: str = "10.0.0.0/24", scope: Scope = EXPORT
+) -> Verdict:
+    [(verdict, _)] = Filter(rules).partition([nlri(prefix)], path, scope)
+    return verdict
+
+
+def test_no_rules_make_no_filter() -> None:
+    assert compile_filter([]) is None
+    assert compile_filter([accept()]) == Filter([accept()])
+
+
+def test_the_first_rule_that_holds_decides() -> None:
+    rules = [reject(community=9), accept(origin="here"), reject()]
+    verdict = decide(rules, route())
+    assert (verdict.accepted, verdict.reason) == (True, "here")
+
+
+def test_all_conditions_of_a_rule_must_hold() -> None:
+    rule = accept(source_remote_peers=True, community=9)
+    assert decide([rule], route(communities=[9])).accepted
+    assert decide([rule], route(communities=[8])) is NO_MATCH
+    assert decide([rule], route(local(), communities=[9])) is NO_MATCH
+
+
+def test_where_no_rule_holds_there_is_no_match() -> None:
+    assert decide([reject(**inside("192.0.2.0/24"))], route()) is NO_MATCH
+
+
+def test_a_verdict_carries_the_operations_of_an_accepting_rule_only() -> None:
+    operations = (AddCommunity(7),)
+    assert decide([accept(operations=operations)], route()).operations == operations
+    assert decide([reject(operations=operations)], route()).operations == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "matching", "other"),
+    [
+        (accept(source_remote_peers=True), route(), route(local())),
+        (accept(community=(1, 2, 3)), route(large=[(1, 2, 3)]), route()),
+        (accept(as_path_prefix=(65001,)), route(path=[65001, 2]), route(path=[2, 65001])),
+        (accept(priority=2147483547), route(), route(local_pref=200)),
+        (accept(interface="eth*"), route(via=next_hop(interface="eth3")), route()),
+    ],
+)
+def test_conditions_on_the_path(rule: Rule, matching: Path, other: Path) -> None:
+    assert decide([rule], matching).accepted
+    assert decide([rule], other) is NO_MATCH
+
+
+def test_peer_type_asks_the_session_and_not_the_source() -> None:
+    rule = accept(peer_type=PeerType.EXTERNAL)
+    assert decide([rule], route(INTERNAL_PEER), scope=EXPORT).accepted
+    assert decide([rule], route(EXTERNAL_PEER), scope=INTERNAL_EXPORT) is NO_MATCH
+
+
+def test_priority_of_a_route_made_here_is_its_metric_or_the_normal_one() -> None:
+    rule = accept(priority=1024)
+    assert decide([rule], route(local()), scope=INTERNAL_EXPORT).accepted
+    assert decide([rule], route(local(), metric=5), scope=INTERNAL_EXPORT) is NO_MATCH
+    assert decide([accept(priority=5)], route(local(), metric=5), scope=INTERNAL_EXPORT).accepted
+    assert decide([rule], route(local()), scope=EXPORT) is NO_MATCH
+
+
+def test_effective_local_pref_is_the_default_where_none_came() -> None:
+    """RFC 4271 §9.1.1."""
+    assert effective_local_pref(route()) == 100
+    assert effective_local_pref(route(), 1024) == 100
+    assert effective_local_pref(route(local_pref=7), 1024) == 7
+    assert effective_local_pref(route(local()), 1024) == 2147482623
+    assert effective_local_pref(route(local(), metric=0), 1024) == 2147483647
+
+
+def test_one_verdict_for_all_gives_back_the_list_itself() -> None:
+    chain = Filter([reject(community=9), accept()])
+    [(verdict, prefixes)] = chain.partition(PREFIXES, route(), EXPORT)
+    assert verdict.accepted
+    assert prefixes is PREFIXES
+    [(_, prefixes)] = Filter([accept(**inside("0.0.0.0/0"))]).partition(PREFIXES, route(), EXPORT)
+    assert prefixes is PREFIXES
+
+
+def test_prefixes_are_grouped_by_verdict_in_their_order() -> None:
+    rules = [reject(**inside("10.0.1.0/24"), origin="no"), accept(**inside("10.0.0.0/8"))]
+    parts = Filter(rules).partition(PREFIXES, route(), EXPORT)
+    assert [(verdict.accepted, prefixes) for verdict, prefixes in parts] == [
+        (True, [PREFIXES[0]]),
+        (False, [PREFIXES[1]]),
+        (False, [PREFIXES[2]]),
+    ]
+    assert parts[1][0].reason == "no"
+    assert parts[2][0] is NO_MATCH
+
+
+def test_equal_with_a_prefix_length_never_matches_in_a_rule_either() -> None:
+    equal = {"cidr": nlri("10.0.0.0/24"), "operator": MatchOperator.EQUAL}
+    assert decide([accept(**equal)], route()).accepted
+    assert decide([accept(**equal, has_prefix_length=True)], route()) is NO_MATCH
+    assert decide([accept(**equal, min_length=24)], route()) is NO_MATCH
+
+
+def test_a_changed_interface_is_seen_though_the_path_is_remembered() -> None:
+    via = next_hop(interface="eth0")
+    path, chain = route(via=via), Filter([reject(interface="eth0")])
+    assert chain.partition(PREFIXES, path, EXPORT)[0][0] is not NO_MATCH
+    via.hops = (Hop(3, b"", "eth1"),)
+    assert chain.partition(PREFIXES, path, EXPORT)[0][0] is NO_MATCH
+
+
+def test_more_paths_than_are_remembered_do_no_harm() -> None:
+    chain = Filter([accept(community=1)])
+    paths = [route(communities=[number % 2]) for number in range(Filter.REMEMBERED + 2)]
+    verdicts = [chain.partition(PREFIXES, path, EXPORT)[0][0].accepted for path in paths]
+    assert verdicts == [number % 2 == 1 for number in range(len(paths))]
+
+
+def test_filters_compare_by_the_content_of_their_rules() -> None:
+    """Peers with equal filters share an export group, whatever the resources are called."""
+    one, two = Filter([accept(community=1, origin="a")]), Filter([accept(community=1, origin="b")])
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != Filter([reject(community=1)])
+    assert one != "a filter"
+    assert repr(one) == "Filter(1 rules)"
+
+
+RULES = st.lists(
+    st.builds(
+        Rule,
+        action=st.sampled_from(Action),
+        community=st.sampled_from([None, None, 1, (1, 1, 1)]),
+        peer_type=st.sampled_from([None, None, *PeerType]),
+        source_remote_peers=st.booleans(),
+        origin=st.uuids().map(str),
+    )
+    | st.builds(
+        Rule,
+        action=st.sampled_from(Action),
+        cidr=nlris(within=1),
+        operator=st.sampled_from(MatchOperator),
+        min_length=st.none() | st.integers(0, 32),
+        max_length=st.none() | st.integers(0, 32),
+        has_prefix_length=st.just(value=True),
+        community=st.sampled_from([None, None, 1]),
+        origin=st.uuids().map(str),
+    ),
+    max_size=8,
+)
+
+
+def naive(rules: list[Rule], prefix: Nlri, path: Path, scope: Scope) -> str:
+    """Try the rules one by one, as the documents say it."""
+    for rule in rules:
+        if not holds(rule, path, scope):
+            continue
+        if rule.cidr is None or rule.operator is None:
+            return rule.origin
+        if match_prefix(
+            prefix,
+            rule.cidr,
+            rule.operator,
+            min_length=rule.min_length,
+            max_length=rule.max_length,
+            is_set=rule.has_prefix_length,
+        ):
+            return rule.origin
+    return NO_MATCH.reason
+
+
+@given(
+    RULES,
+    st.lists(nlris(within=1), min_size=1),
+    st.sampled_from([EXPORT, INTERNAL_EXPORT]),
+    st.sampled_from([route(), route(local()), route(communities=[1], large=[(1, 1, 1)])]),
+)
+def test_a_batch_is_decided_as_its_prefixes_one_by_one(
+    rules: list[Rule], prefixes: list[Nlri], scope: Scope, path: Path
+) -> None:
+    parts = Filter(rules).partition(prefixes, path, scope)
+    decided = [(verdict.reason, prefix) for verdict, some in parts for prefix in some]
+    expected = [(naive(rules, prefix, path, scope), prefix) for prefix in prefixes]
+    assert sorted(decided) == sorted(expected)
+    for verdict, some in parts:
+        assert some == [prefix for reason, prefix in expected if reason == verdict.reason]
