@@ -46,12 +46,17 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, data: Any) -> Any:
-        """Take a null as absent, as Go does; an unknown field stays and is refused."""
+        """Take null and empty text as absent, as Go does; an unknown field stays and is refused.
+
+        So an empty selector of a BGPPeer is one that is not given, and selects nothing.
+        """
         if not isinstance(data, dict):
             return data
         known = fields_of(cls)
         return {
-            name: value for name, value in data.items() if value is not None or name not in known
+            name: value
+            for name, value in data.items()
+            if name not in known or value not in (None, "")
         }
 
 

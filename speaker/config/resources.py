@@ -15,7 +15,7 @@ import binascii
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import Field, PlainValidator
 
 from policy.calico import ClusterRoutes, Encap
 from policy.filters import Action
@@ -152,13 +152,10 @@ class Severity(StrEnum):
     FATAL = "Fatal"
 
 
-def _severity(value: object) -> Severity | None:
-    """Read a log severity in any case; empty text is none."""
-    text = str(value)
-    if not text:
-        return None
+def _severity(value: object) -> Severity:
+    """Read a log severity in any case."""
     for severity in Severity:
-        if severity.lower() == text.lower():
+        if severity.lower() == str(value).lower():
             return severity
     raise ScalarError("enum", f"{value!r} is none of {', '.join(Severity)}")
 
@@ -177,15 +174,10 @@ class Aggregation(StrEnum):
     DISABLED = "Disabled"
 
 
-def _service_cidr(value: object) -> object:
-    """Take an empty cidr as absent, as Calico does."""
-    return None if value == "" else value
-
-
 class ServiceBlock(Model):
     """One CIDR of service addresses."""
 
-    cidr: Annotated[MaskedNetwork | None, BeforeValidator(_service_cidr)] = None
+    cidr: MaskedNetwork | None = None
 
 
 class NamedCommunity(Model):
@@ -205,7 +197,7 @@ class PrefixAdvertisement(Model):
 class BGPConfigurationSpec(Model):
     """Settings of the cluster (``default``) or of one node (``node.<name>``)."""
 
-    log_severity_screen: Annotated[Severity | None, PlainValidator(_severity)] = None
+    log_severity_screen: Annotated[Severity, PlainValidator(_severity)] | None = None
     node_to_node_mesh_enabled: bool | None = None
     as_number: AsNumber | None = None
     service_cluster_ips: list[ServiceBlock] = Field(default_factory=list)

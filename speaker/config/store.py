@@ -96,7 +96,7 @@ def build(
         reports: in the order of files and documents; the first of a name wins …
         incumbents: … unless this mapping says which file held the name before.
     """
-    chosen: dict[tuple[Kind, str], Report] = _NOTHING
+    chosen: dict[tuple[Kind, str], Report] = {}
     problems: list[Problem] = []
     for report in reports:
         if report.resource is None:

@@ -1,0 +1,405 @@
+"""What has to be done to get from one plan to another.
+
+`changes` compares two plans of a node and gives a list of `Change` in the order in which they are
+to be carried out: what goes, what belongs to the node as a whole, what happens to the peers that
+stay, what comes. What a changed field of a peer costs is declared on the field
+(`speaker.config.peerplan`). Since everything here is pure, the same list tells beforehand what an
+edit would do.
+
+A peering that only changes its name, because a BGPPeer took the place of the mesh for instance,
+is the same session: `RenamePeer`. Without it, moving a cluster from mesh to reflectors would
+close sessions that both configurations have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import TypeAlias, TypeVar
+
+from fsm.family import Family
+from policy.calico import BuiltinPolicy
+from policy.prefix import show
+from speaker.config.peerplan import OnChange, PeerPlan
+from speaker.config.plan import Origination, Plan, PolicyMode, Severity, StaticRoute
+
+_T = TypeVar("_T")
+
+ON_CHANGE: dict[str, OnChange] = {
+    field.name: field.metadata["on_change"] for field in fields(PeerPlan)
+}
+"""What a change of each field of a peer's plan costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddPeer:
+    """A session is to be opened."""
+
+    plan: PeerPlan
+
+    @property
+    def name(self) -> str:
+        """Name of the peer."""
+        return self.plan.name
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        way = "waits for" if self.plan.passive else "connects to"
+        return f"adds {self.name}: {way} {self.plan.address} in AS {self.plan.peer_asn}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePeer:
+    """A session is to be closed for good (RFC 4486 subcode 3, Peer De-configured)."""
+
+    name: str
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"removes {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RenamePeer:
+    """A session goes on under another name; nothing is sent.
+
+    Attributes:
+        name: the old name.
+        plan: under the new name; further changes name it by that.
+    """
+
+    name: str
+    plan: PeerPlan
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"keeps the session of {self.name} as {self.plan.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPeer:
+    """A session is to be closed and opened again (RFC 4486 subcode 6).
+
+    Attributes:
+        fields: what changed, as named in `PeerPlan`.
+        reason: the same in words.
+    """
+
+    plan: PeerPlan
+    fields: tuple[str, ...]
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """Name of the peer."""
+        return self.plan.name
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"resets the session of {self.name}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class RefilterIn:
+    """What a peer told us is to be judged anew; its session stays."""
+
+    plan: PeerPlan
+    fields: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the peer."""
+        return self.plan.name
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"judges anew what {self.name} advertises: {_words(self.fields)}; no reset"
+
+
+@dataclass(frozen=True, slots=True)
+class RefilterOut:
+    """What we tell a peer is to be judged anew; its session stays."""
+
+    plan: PeerPlan
+    fields: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the peer."""
+        return self.plan.name
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"judges anew what is advertised to {self.name}: {_words(self.fields)}; no reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Regroup:
+    """A peer moves to another export group and hears everything again; its session stays."""
+
+    plan: PeerPlan
+    fields: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the peer."""
+        return self.plan.name
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"advertises everything to {self.name} again: {_words(self.fields)}; no reset"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePeer:
+    """A peer's plan is to be replaced; what changed shows at the next session, or never."""
+
+    plan: PeerPlan
+    fields: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the peer."""
+        return self.plan.name
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        later = any(ON_CHANGE[name] & OnChange.NEXT_SESSION for name in self.fields)
+        when = "from its next session on" if later else "at once"
+        return f"{self.name} takes over {_words(self.fields)} {when}; no reset"
+
+
+@dataclass(frozen=True, slots=True)
+class SetIdentity:
+    """The node's AS, router id or cluster id; the resets it costs stand beside it."""
+
+    asn: int
+    router_id: int
+    cluster_id: int | None
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"changes AS, router id or cluster id of the node (AS {self.asn})"
+
+
+@dataclass(frozen=True, slots=True)
+class SetListen:
+    """Where connections are accepted; empty addresses are all."""
+
+    port: int
+    addresses: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"listens on port {self.port} of {', '.join(self.addresses) or 'all addresses'}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Calico's policy or BGP's own; the policies of all families follow."""
+
+    mode: PolicyMode
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"changes the policy to {self.mode.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetPolicy:
+    """The built-in policy of one family; exports and kernel routes are judged anew."""
+
+    family: Family
+    policy: BuiltinPolicy
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"judges all {self.family} routes anew by the changed pools, blocks and settings"
+
+
+@dataclass(frozen=True, slots=True)
+class SetOriginations:
+    """What the node announces as its own: the whole, and the difference."""
+
+    originated: tuple[Origination, ...]
+    added: tuple[Origination, ...]
+    removed: tuple[Origination, ...]
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return "announces " + _difference(
+            [show(item.family.afi, item.nlri) for item in self.added],
+            [show(item.family.afi, item.nlri) for item in self.removed],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SetStaticRoutes:
+    """The static routes: the whole, and the difference."""
+
+    routes: tuple[StaticRoute, ...]
+    added: tuple[StaticRoute, ...]
+    removed: tuple[StaticRoute, ...]
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return "installs " + _difference(
+            [_show_route(route) for route in self.added],
+            [_show_route(route) for route in self.removed],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SetIgnoredInterfaces:
+    """Interfaces whose subnets do not count as connected."""
+
+    patterns: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"ignores the interfaces {', '.join(self.patterns) or 'no more'}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogSeverity:
+    """How much is logged."""
+
+    severity: Severity
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"logs from {self.severity.value} on"
+
+
+PeerChange: TypeAlias = (
+    AddPeer | RemovePeer | RenamePeer | ResetPeer | RefilterIn | RefilterOut | Regroup | UpdatePeer
+)
+Change: TypeAlias = (
+    PeerChange
+    | SetIdentity
+    | SetListen
+    | SetMode
+    | SetPolicy
+    | SetOriginations
+    | SetStaticRoutes
+    | SetIgnoredInterfaces
+    | SetLogSeverity
+)
+
+
+def changes(old: Plan, new: Plan) -> list[Change]:
+    """Give what has to be done, in this order, to get from one plan to another."""
+    renamed = _renamed(old, new)
+    removed = [name for name in old.peers if name not in new.peers and name not in renamed]
+    stays = {
+        renamed.get(name, name): peer
+        for name, peer in old.peers.items()
+        if name in new.peers or name in renamed
+    }
+    found: list[Change] = [RemovePeer(name) for name in removed]
+    found += [RenamePeer(name, new.peers[renamed[name]]) for name in renamed]
+    found += _of_the_node(old, new)
+    anew = old.router_id != new.router_id
+    for name, before in stays.items():
+        found += _of_a_peer(before, new.peers[name], router_id_changed=anew)
+    found += [AddPeer(peer) for name, peer in new.peers.items() if name not in stays]
+    return found
+
+
+def _renamed(old: Plan, new: Plan) -> dict[str, str]:
+    """Match peers that go with peers that come, by address and port."""
+    coming = {
+        (peer.address, peer.port): name for name, peer in new.peers.items() if name not in old.peers
+    }
+    return {
+        name: coming[peer.address, peer.port]
+        for name, peer in old.peers.items()
+        if name not in new.peers and (peer.address, peer.port) in coming
+    }
+
+
+def _of_the_node(old: Plan, new: Plan) -> Iterator[Change]:
+    if (old.asn, old.router_id, old.cluster_id) != (new.asn, new.router_id, new.cluster_id):
+        yield SetIdentity(new.asn, new.router_id, new.cluster_id)
+    listen = (new.listen_port, new.listen_addresses)
+    if (old.listen_port, old.listen_addresses) != listen:
+        yield SetListen(*listen)
+    if old.log_severity != new.log_severity:
+        yield SetLogSeverity(new.log_severity)
+    if old.ignored_interfaces != new.ignored_interfaces:
+        yield SetIgnoredInterfaces(new.ignored_interfaces)
+    if old.mode != new.mode:
+        yield SetMode(new.mode)
+    for family, policy in new.policies.items():
+        if old.mode != new.mode or old.policies.get(family) != policy:
+            yield SetPolicy(family, policy)
+    routes = (
+        _minus(new.static_routes, old.static_routes),
+        _minus(old.static_routes, new.static_routes),
+    )
+    if any(routes):
+        yield SetStaticRoutes(new.static_routes, *routes)
+    originated = _minus(new.originated, old.originated), _minus(old.originated, new.originated)
+    if any(originated):
+        yield SetOriginations(new.originated, *originated)
+
+
+def _of_a_peer(old: PeerPlan, new: PeerPlan, *, router_id_changed: bool) -> Iterator[Change]:
+    changed = tuple(name for name in ON_CHANGE if getattr(old, name) != getattr(new, name))
+    if router_id_changed:
+        # RFC 4271 §4.2: the BGP Identifier is the same on every session, and fixed by its OPEN.
+        yield ResetPeer(new, changed, "the node's router id changed")
+        return
+    needed = OnChange.NOTHING
+    for name in changed:
+        needed |= ON_CHANGE[name]
+    if needed & OnChange.RESET:
+        reason = ", ".join(_change_in_words(name, old, new) for name in changed if _resets(name))
+        yield ResetPeer(new, changed, reason)
+        return
+    for what, make in (
+        (OnChange.REFILTER_IN, RefilterIn),
+        (OnChange.REFILTER_OUT, RefilterOut),
+        (OnChange.REGROUP, Regroup),
+    ):
+        if needed & what:
+            yield make(new, tuple(name for name in changed if ON_CHANGE[name] & what))
+    quiet = OnChange.RESET | OnChange.REFILTER_IN | OnChange.REFILTER_OUT | OnChange.REGROUP
+    rest = tuple(name for name in changed if not ON_CHANGE[name] & quiet)
+    if rest:
+        yield UpdatePeer(new, rest)
+
+
+def _resets(name: str) -> bool:
+    return bool(ON_CHANGE[name] & OnChange.RESET)
+
+
+def _change_in_words(name: str, old: PeerPlan, new: PeerPlan) -> str:
+    """Say what changed; values are shown where they are short and no secret."""
+    before, after = getattr(old, name), getattr(new, name)
+    if isinstance(before, int | str) and isinstance(after, int | str):
+        return f"{_words([name])} {before} → {after}"
+    return _words([name])
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(name.replace("_", " ").replace("asn", "AS") for name in names)
+
+
+def _minus(these: tuple[_T, ...], those: tuple[_T, ...]) -> tuple[_T, ...]:
+    taken = frozenset(those)
+    return tuple(item for item in these if item not in taken)
+
+
+def _difference(added: list[str], removed: list[str]) -> str:
+    parts = []
+    if added:
+        parts.append("also " + ", ".join(added))
+    if removed:
+        parts.append("no longer " + ", ".join(removed))
+    return " and ".join(parts)
+
+
+def _show_route(route: StaticRoute) -> str:
+    prefix = show(route.family.afi, route.nlri)
+    return f"{prefix} via {route.via}" if route.via else f"{prefix} blackhole"

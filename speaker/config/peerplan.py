@@ -1,0 +1,114 @@
+"""The plan of one peer: everything a session needs to know, settled.
+
+`PeerPlan` has no references into the resources; two plans that are equal lead to the same
+session. Each field declares beside its type what a change of it costs (`OnChange`):
+`speaker.config.changes` computes with it, and the manual's table is made from it.
+"""
+
+# ruff: noqa: RUF009  (`planned` is dataclasses.field, with a word on changes)
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field
+from enum import Flag, StrEnum
+from typing import Any
+
+from fsm.family import Afi, Family
+from policy.filters import Rule
+from speaker.config.annotations import AddPathMode
+from speaker.config.resources import GatewayMode, NextHopMode, RestartMode
+from speaker.config.secrets import Secret
+
+
+class OnChange(Flag):
+    """What has to happen to a session when a field of its plan changes.
+
+    A field may ask for several things; a reset makes all others needless.
+    """
+
+    NOTHING = 0
+    NEXT_SESSION = 1
+    """The next session is made with it; the one that stands is left alone."""
+    REFILTER_IN = 2
+    """What the peer told us is judged anew."""
+    REFILTER_OUT = 4
+    """What we tell the peer is judged anew."""
+    REGROUP = 8
+    """The peer joins another export group and hears everything again."""
+    RESET = 16
+    """The session is closed and opened again."""
+
+
+class PeerKind(StrEnum):
+    """Where a peering comes from, in the words of the status table."""
+
+    MESH = "node-to-node mesh"
+    GLOBAL = "global"
+    NODE = "node specific"
+    LOCAL_WORKLOAD = "local workload"
+
+
+def planned(on_change: OnChange, default: Any = MISSING) -> Any:
+    """Declare a field of a plan together with what its change costs."""
+    return field(default=default, metadata={"on_change": on_change})
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPlan:
+    """One session, ready to be run.
+
+    Attributes:
+        name: ``Mesh_10_0_0_2``, ``Global_…``, ``Node_…_port_179``.
+        resource: the BGPPeer it comes from, empty for the mesh.
+        address: canonical text.
+        families: what the session carries.
+        source_address: the local address the connection is bound to, or None.
+        cluster_id: our own cluster id, for clients only (RFC 4456 §7).
+        ttl_security: how many hops away the peer may be (RFC 5082); 0 is off.
+        allow_local_as: how often our own AS may stand in a received path.
+        connect_retry: seconds between attempts.
+        connect_delay: seconds before the first attempt.
+        idle_hold: the shortest and the longest wait after a session fell, seconds.
+        restart_time: of graceful restart (RFC 4724), or the stale time of LLGR (RFC 9494).
+        import_rules: of all filters in their order, by family.
+    """
+
+    name: str = planned(OnChange.NOTHING)
+    address: str = planned(OnChange.RESET)
+    local_asn: int = planned(OnChange.RESET)
+    peer_asn: int = planned(OnChange.RESET)
+    families: tuple[Family, ...] = planned(OnChange.RESET)
+    kind: PeerKind = planned(OnChange.NOTHING)
+    resource: str = planned(OnChange.NOTHING, "")
+    port: int = planned(OnChange.RESET, 179)
+    passive: bool = planned(OnChange.NEXT_SESSION, False)
+    source_address: str | None = planned(OnChange.RESET, None)
+    rr_client: bool = planned(OnChange.REGROUP | OnChange.REFILTER_IN, False)
+    cluster_id: int | None = planned(OnChange.REGROUP | OnChange.REFILTER_IN, None)
+    password: Secret | None = planned(OnChange.RESET, None)
+    ttl_security: int = planned(OnChange.RESET, 0)
+    allow_local_as: int = planned(OnChange.REFILTER_IN, 0)
+    next_hop_mode: NextHopMode = planned(OnChange.REGROUP, NextHopMode.AUTO)
+    hold_time: int = planned(OnChange.RESET, 240)
+    keepalive_time: int | None = planned(OnChange.RESET, None)
+    connect_retry: float = planned(OnChange.NEXT_SESSION, 5.0)
+    connect_delay: float = planned(OnChange.NEXT_SESSION, 2.0)
+    idle_hold: tuple[float, float] = planned(OnChange.NEXT_SESSION, (5.0, 30.0))
+    restart_time: int = planned(OnChange.NEXT_SESSION, 120)
+    restart_mode: RestartMode = planned(OnChange.NEXT_SESSION, RestartMode.GRACEFUL)
+    graceful_restart: bool = planned(OnChange.NEXT_SESSION, True)
+    add_path: AddPathMode = planned(OnChange.RESET, AddPathMode.OFF)
+    bfd: bool = planned(OnChange.NOTHING, False)
+    gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
+    filters: tuple[str, ...] = planned(OnChange.NOTHING, ())
+    import_rules: tuple[tuple[Family, tuple[Rule, ...]], ...] = planned(OnChange.REFILTER_IN, ())
+    export_rules: tuple[tuple[Family, tuple[Rule, ...]], ...] = planned(OnChange.REFILTER_OUT, ())
+
+    @property
+    def afi(self) -> Afi:
+        """Tell the family of the session itself."""
+        return Afi.IPV6 if ":" in self.address else Afi.IPV4
+
+    @property
+    def is_internal(self) -> bool:
+        """Tell whether this is iBGP (RFC 4271 §1)."""
+        return self.local_asn == self.peer_asn

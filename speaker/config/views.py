@@ -1,0 +1,64 @@
+"""Plans and changes as plain data and as sentences, for commands and for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Any
+
+from fsm.family import Afi
+from policy.prefix import show
+from speaker.config.changes import Change
+from speaker.config.peerplan import PeerPlan
+from speaker.config.plan import Plan, StaticRoute
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Give the object of ``wren resolve -o json``."""
+    return {
+        "node": plan.node,
+        "asNumber": plan.asn,
+        "routerID": str(IPv4Address(plan.router_id)),
+        "listenPort": plan.listen_port,
+        "peers": [peer_json(peer) for peer in plan.peers.values()],
+        "blocks": [show(family.afi, nlri) for family, nlri in plan.blocks],
+        "staticRoutes": [_route_json(route) for route in plan.static_routes],
+    }
+
+
+def peer_json(peer: PeerPlan) -> dict[str, Any]:
+    """Give one peer of that object; a password is only said to be there."""
+    return {
+        "name": peer.name,
+        "address": peer.address,
+        "port": peer.port,
+        "family": "ipv6" if peer.afi is Afi.IPV6 else "ipv4",
+        "localAS": peer.local_asn,
+        "remoteAS": peer.peer_asn,
+        "passive": peer.passive,
+        "sourceAddress": peer.source_address,
+        "rrClient": peer.rr_client,
+        "clusterID": None if peer.cluster_id is None else str(IPv4Address(peer.cluster_id)),
+        "password": peer.password is not None,
+        "ttlSecurity": peer.ttl_security,
+        "allowLocalAS": peer.allow_local_as,
+        "nextHopMode": peer.next_hop_mode.value,
+        "restartTime": peer.restart_time,
+        "restartMode": peer.restart_mode.value,
+        "keepaliveTime": peer.keepalive_time,
+        "bfd": peer.bfd,
+        "gatewayMode": peer.gateway_mode.value,
+        "filters": list(peer.filters),
+    }
+
+
+def _route_json(route: StaticRoute) -> dict[str, str]:
+    prefix = show(route.family.afi, route.nlri)
+    if route.via:
+        return {"prefix": prefix, "via": route.via}
+    return {"prefix": prefix, "type": "blackhole"}
+
+
+def describe(found: Iterable[Change]) -> list[str]:
+    """Give one sentence for each change."""
+    return [change.describe() for change in found]
