@@ -187,10 +187,11 @@ class Duet:
         (wire,) = self._ends[end].wires.values()
         self._send(self._ends[end], wire, said)
 
-    def hang_up(self, end: str) -> None:
-        """Let an end's connections break, as when its process dies."""
-        for side in list(self._ends[end].wires):
-            self._close(self._ends[end], side)
+    def sever(self) -> None:
+        """Break every connection, at both ends at once."""
+        for end in self._ends.values():
+            for wire in list(end.wires.values()):
+                self._broken(end, wire)
 
     def dial(self, end: str) -> None:
         """Let a script dial, now."""
@@ -212,10 +213,8 @@ class Duet:
         return who
 
     def _next(self) -> float | None:
-        deadlines = [
-            end.who.deadline for end in self._ends.values() if isinstance(end.who, Session)
-        ]
-        moments = [deadline for deadline in deadlines if deadline is not None]
+        sessions = [end.who for end in self._ends.values() if isinstance(end.who, Session)]
+        moments = [session.deadline for session in sessions if session.deadline is not None]
         return min([*moments, *(moment for moment, _, _ in self._queue[:1])], default=None)
 
     def _tick(self) -> None:

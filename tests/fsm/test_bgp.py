@@ -1,0 +1,263 @@
+"""The machine of one connection; every cell of it stands in docs/fsm-grid.txt."""
+
+from __future__ import annotations
+
+import pytest
+
+from fsm.bgp import LARGE_HOLD_TIME, BgpFsm
+from fsm.effects import (
+    AttemptFailed,
+    CancelDial,
+    Close,
+    Dial,
+    DownKind,
+    DownReason,
+    Send,
+    SessionDown,
+    SessionUp,
+)
+from fsm.errors import BgpError, MessageHeaderError, OpenMessageError, UpdateMessageError
+from fsm.events import (
+    AutomaticStop,
+    BgpHeaderErr,
+    BgpOpen,
+    BgpOpenMsgErr,
+    Event,
+    HoldTimerExpires,
+    KeepAliveMsg,
+    ManualStart,
+    ManualStop,
+    NotifMsg,
+    RouteRefreshMsg,
+    Side,
+    TcpConnectionFails,
+    TcpCrAcked,
+    UpdateMsg,
+    UpdateMsgErr,
+)
+from fsm.family import IPV4_UNICAST
+from fsm.messages import Keepalive, RouteRefresh
+from fsm.notifications import Cease, Notification
+from fsm.state import State
+from fsm.timers import Timer
+from tests.support.duet import config, mirrored
+from tests.support.fsm_grid import machine_in, peer_open
+
+OUT = Side.OUTGOING
+LATE = (State.OPEN_SENT, State.OPEN_CONFIRM, State.ESTABLISHED)
+
+
+def machine(state: State, **changes: object) -> BgpFsm:
+    return machine_in(state, OUT, config(**changes))
+
+
+def sent(fsm: BgpFsm, event: Event, now: float = 1.0) -> list[object]:
+    return [e.message for e in fsm.handle(event, now) if isinstance(e, Send)]
+
+
+def test_a_new_machine_dials_when_it_is_started() -> None:
+    fsm = BgpFsm(config(connect_retry_time=100), OUT)
+    assert fsm.handle(ManualStart(), 5.0, chance=0.5) == [Dial()]
+    assert fsm.timers.deadlines() == {Timer.CONNECT_RETRY: 5.0 + 87.5}
+
+
+def test_a_machine_of_the_accepting_side_never_dials() -> None:
+    fsm = BgpFsm(config(), Side.INCOMING)
+    assert fsm.handle(ManualStart(), 0.0) == []
+    assert (fsm.state, fsm.timers.running) == (State.ACTIVE, [])
+
+
+def test_a_connection_is_greeted_by_an_open_and_four_minutes_of_patience() -> None:
+    fsm = machine(State.CONNECT)
+    assert fsm.handle(TcpCrAcked(OUT), 1.0) == [Send(OUT, config().open_message())]
+    assert fsm.timers.deadlines() == {Timer.HOLD: 1.0 + LARGE_HOLD_TIME}
+
+
+def test_an_acceptable_open_is_answered_by_a_keepalive_and_starts_both_timers() -> None:
+    fsm = machine(State.OPEN_SENT, hold_time=30)
+    assert sent(fsm, BgpOpen(OUT, peer_open(config()))) == [Keepalive()]
+    assert fsm.timers.deadlines() == {Timer.HOLD: 31.0, Timer.KEEPALIVE: 11.0}
+
+
+def test_open_with_zero_hold_time_starts_neither_timer() -> None:
+    """RFC 4271 §4.4, §8.2.2 event 19."""
+    fsm = machine(State.OPEN_SENT, hold_time=0)
+    assert sent(fsm, BgpOpen(OUT, peer_open(config()))) == [Keepalive()]
+    fsm.handle(KeepAliveMsg(OUT), 2.0)
+    fsm.handle(UpdateMsg(OUT), 3.0)
+    assert (fsm.state, fsm.timers.running) == (State.ESTABLISHED, [])
+
+
+def test_the_first_keepalive_brings_the_session_up() -> None:
+    fsm = machine(State.OPEN_CONFIRM)
+    agreed = fsm.negotiated
+    assert agreed is not None
+    assert fsm.handle(KeepAliveMsg(OUT), 1.0) == [SessionUp(OUT, agreed)]
+
+
+@pytest.mark.parametrize(
+    "event", [KeepAliveMsg(OUT), UpdateMsg(OUT), RouteRefreshMsg(OUT, RouteRefresh(IPV4_UNICAST))]
+)
+def test_whatever_the_peer_says_restarts_the_hold_timer(event: Event) -> None:
+    fsm = machine(State.ESTABLISHED)
+    assert fsm.handle(event, 7.0) == []
+    assert fsm.timers.deadlines()[Timer.HOLD] == 97.0
+
+
+def test_keepalives_are_sent_by_their_timer_with_jitter() -> None:
+    fsm = machine(State.ESTABLISHED)
+    assert fsm.expire(30.0, chance=0.5) == [Send(OUT, Keepalive())]
+    assert fsm.timers.deadlines()[Timer.KEEPALIVE] == 30.0 + 0.875 * 30.0
+
+
+def test_an_expiry_that_ends_the_session_silences_the_timers_due_with_it() -> None:
+    fsm = machine(State.ESTABLISHED, keepalive_time=30)
+    fsm.timers.start(Timer.KEEPALIVE, 95.0, 0.0)
+    effects = fsm.expire(100.0)
+    assert [type(effect) for effect in effects] == [Send, Close, SessionDown]
+
+
+@pytest.mark.parametrize("state", LATE)
+def test_a_silent_peer_is_told_that_the_hold_timer_expired(state: State) -> None:
+    """RFC 4271 §6.5, §8.2.2 event 10."""
+    fsm = machine(state)
+    assert sent(fsm, HoldTimerExpires(OUT)) == [Notification(4)]
+    assert fsm.state is State.IDLE
+
+
+@pytest.mark.parametrize("state", LATE)
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (BgpOpen(OUT, peer_open(config())), 1),
+        (UpdateMsg(OUT), 2),
+        (KeepAliveMsg(OUT), 4),
+        (RouteRefreshMsg(OUT, RouteRefresh(IPV4_UNICAST)), 5),
+    ],
+)
+def test_an_unexpected_message_is_answered_with_the_state_and_its_type(
+    state: State, event: Event, kind: int
+) -> None:
+    """RFC 6608 §4."""
+    expected = {
+        State.OPEN_SENT: {1},
+        State.OPEN_CONFIRM: {4},
+        State.ESTABLISHED: {2, 4, 5},
+    }
+    fsm = machine(state)
+    subcode = LATE.index(state) + 1
+    if kind in expected[state]:
+        assert Notification(5, subcode, bytes([kind])) not in sent(fsm, event)
+        assert fsm.state is not State.IDLE
+    else:
+        assert sent(fsm, event) == [Notification(5, subcode, bytes([kind]))]
+        assert fsm.state is State.IDLE
+
+
+@pytest.mark.parametrize("state", LATE)
+@pytest.mark.parametrize(
+    "error", [MessageHeaderError(2, b"\x00\x12"), MessageHeaderError(3, b"\x09")]
+)
+def test_a_bad_header_is_answered_by_the_error_it_is(state: State, error: BgpError) -> None:
+    """RFC 4271 §6.1."""
+    fsm = machine(state)
+    assert sent(fsm, BgpHeaderErr(OUT, error)) == [error.notification]
+
+
+def test_a_bad_open_is_answered_by_the_error_it_is() -> None:
+    """RFC 4271 §6.2."""
+    error = OpenMessageError(1, b"\x00\x04")
+    assert sent(machine(State.OPEN_SENT), BgpOpenMsgErr(OUT, error)) == [
+        Notification(2, 1, b"\0\4")
+    ]
+
+
+def test_an_open_that_we_cannot_agree_to_is_answered_by_the_error_it_is() -> None:
+    stranger = mirrored(config(), local_asn=65000).open_message()
+    fsm = machine(State.OPEN_SENT)
+    assert sent(fsm, BgpOpen(OUT, stranger)) == [Notification(2, 2)]
+    assert fsm.state is State.IDLE
+
+
+def test_a_bad_update_is_answered_by_the_error_it_is() -> None:
+    """RFC 4271 §6.3."""
+    error = UpdateMessageError(3, b"\x01")
+    fsm = machine(State.ESTABLISHED)
+    assert fsm.handle(UpdateMsgErr(OUT, error), 1.0) == [
+        Send(OUT, Notification(3, 3, b"\x01")),
+        Close(OUT),
+        SessionDown(OUT, DownReason(DownKind.SENT, Notification(3, 3, b"\x01"))),
+    ]
+
+
+@pytest.mark.parametrize("state", LATE)
+def test_a_notification_is_never_answered(state: State) -> None:
+    """RFC 4271 §6.4."""
+    fsm = machine(state)
+    assert sent(fsm, NotifMsg(OUT, Notification(6, 2))) == []
+    assert fsm.state is State.IDLE
+
+
+def test_a_peer_that_is_not_ready_is_waited_for_in_active() -> None:
+    fsm = machine(State.OPEN_SENT)
+    fsm.handle(NotifMsg(OUT, Notification(6, 5)), 1.0)
+    assert fsm.state is State.ACTIVE
+
+
+@pytest.mark.parametrize("state", LATE)
+def test_a_manual_stop_says_cease_with_the_operators_words(state: State) -> None:
+    """RFC 4486 §4, RFC 9003 §2."""
+    stop = ManualStop(Cease.ADMINISTRATIVE_RESET, "moving")
+    assert sent(machine(state), stop) == [Notification(6, 4, b"\x06moving")]
+
+
+def test_an_automatic_stop_says_why() -> None:
+    data = bytes.fromhex("0001 01 00000064")  # AFI, SAFI, prefix limit
+    assert sent(machine(State.ESTABLISHED), AutomaticStop(1, data)) == [Notification(6, 1, data)]
+
+
+def test_a_dial_that_fails_is_tried_again_by_the_connect_retry_timer() -> None:
+    fsm = machine(State.CONNECT)
+    failed = DownReason(DownKind.TCP, text="No route to host")
+    assert fsm.handle(TcpConnectionFails(OUT, "No route to host"), 1.0) == [
+        AttemptFailed(OUT, failed)
+    ]
+    assert fsm.state is State.ACTIVE
+    assert fsm.expire(121.0) == [Dial()]
+
+
+def test_a_dial_without_an_answer_is_given_up_and_tried_again() -> None:
+    fsm = machine(State.CONNECT)
+    assert fsm.expire(120.0) == [CancelDial(), Dial()]
+
+
+def test_a_delayed_open_waits_for_its_timer() -> None:
+    """RFC 4271 §8.1.1 (DelayOpen)."""
+    fsm = BgpFsm(config(delay_open_time=5), OUT)
+    fsm.handle(ManualStart(), 0.0)
+    assert fsm.handle(TcpCrAcked(OUT), 1.0) == []
+    assert fsm.timers.deadlines() == {Timer.DELAY_OPEN: 6.0}
+    assert fsm.expire(6.0) == [Send(OUT, fsm.open_message)]
+
+
+def test_an_open_that_comes_during_the_delay_is_answered_by_open_and_keepalive() -> None:
+    """RFC 4271 §8.2.2 event 20."""
+    fsm = BgpFsm(config(delay_open_time=5), OUT)
+    fsm.handle(ManualStart(), 0.0)
+    fsm.handle(TcpCrAcked(OUT), 1.0)
+    assert sent(fsm, BgpOpen(OUT, peer_open(config()))) == [fsm.open_message, Keepalive()]
+    assert fsm.state is State.OPEN_CONFIRM
+
+
+def test_failures_are_counted_until_somebody_starts_or_stops() -> None:
+    """RFC 4271 §8.1.1 (ConnectRetryCounter)."""
+    fsm = machine(State.ESTABLISHED)
+    fsm.handle(TcpConnectionFails(OUT), 1.0)
+    assert fsm.connect_retry_counter == 1
+    fsm.handle(ManualStart(), 2.0)
+    assert fsm.connect_retry_counter == 0
+
+
+def test_a_machine_can_be_printed_whole() -> None:
+    text = "BgpFsm(outgoing, Connect, Timers(ConnectRetryTimer=120))"
+    assert repr(machine(State.CONNECT)) == text
