@@ -4,8 +4,8 @@
 This is the one door to ExaBGP. Its decoder takes an OPEN apart and its encoder puts one together,
 once per session; what it returns is copied into values of ours at once, since its objects are
 shared between messages. Its logger must be silenced before the first decode and its process-wide
-caches switched off; `exabgp` does both, once. A capability that it does not know keeps number and
-octets, and ours that it lacks are handed to it as octets.
+caches switched off; `exabgp` does both, once. A capability that has no value of ours keeps number
+and octets as they came, and ours are handed to it as octets.
 
 Whatever it raises becomes an `OpenMessageError`: nothing that a peer sends may escape as another
 exception.
@@ -15,7 +15,7 @@ Standards: RFC 4271 §4.2, §4.4, §4.5, §6.2; RFC 5492; RFC 9072; RFC 2918; RF
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -44,6 +44,12 @@ from speaker.wire import framing
 
 _RESTART_STATE, _RESTART_NOTIFICATION = 0x8, 0x4
 _FORWARDING = 0x80
+_SIMPLE: dict[int, Capability] = {
+    RouteRefreshCapability.code: RouteRefreshCapability(),
+    EnhancedRouteRefresh.code: EnhancedRouteRefresh(),
+    ExtendedMessage.code: ExtendedMessage(),
+}
+"""Capabilities without a value."""
 
 
 @cache
@@ -188,13 +194,18 @@ def decode_open(body: bytes) -> Open:
             OpenSubcode.UNSUPPORTED_VERSION_NUMBER, b"\x00\x04", f"version {body[0]}"
         )
     exa = exabgp()
-    _check_parameters_length(body)
+    extended = len(body) > 10 and body[9] != 0 and body[10] == 255
+    if extended:
+        # RFC 9072 §2: the old length is disregarded then; ExaBGP wants to see it as 255.
+        body = body[:9] + b"\xff" + body[10:]
+    _check_parameters_length(body, extended=extended)
     try:
         decoded = exa.Open.unpack_message(body)
+        octets = dict(_capability_tlvs(body, extended=extended))
         capabilities = tuple(
             value
             for code, capability in decoded.capabilities.items()
-            for value in _values(int(code), capability)
+            for value in _values(int(code), capability, octets)
         )
     except exa.Notify as error:
         code, subcode = int(error.code), int(error.subcode)
@@ -209,11 +220,11 @@ def decode_open(body: bytes) -> Open:
     return Open(asn, int(decoded.hold_time), int.from_bytes(body[5:9], "big"), capabilities)
 
 
-def _check_parameters_length(body: bytes) -> None:
+def _check_parameters_length(body: bytes, *, extended: bool) -> None:
     """The optional parameters must fill the message exactly (RFC 4271 §4.2, RFC 9072 §2)."""
     length = body[9]
     given = len(body) - 10
-    if length == 255 and len(body) > 10 and body[10] == 255:
+    if extended:
         if len(body) < 13:
             raise OpenMessageError(0, b"", "the extended optional parameters are cut off")
         length, given = int.from_bytes(body[11:13], "big"), len(body) - 13
@@ -223,6 +234,18 @@ def _check_parameters_length(body: bytes) -> None:
         )
 
 
+def _capability_tlvs(body: bytes, *, extended: bool) -> Iterator[tuple[int, bytes]]:
+    """Walk the capabilities of an OPEN that is known to be well-formed: (code, octets)."""
+    at, head = (13, 3) if extended else (10, 2)
+    while at < len(body):
+        end = at + head + int.from_bytes(body[at + 1 : at + head], "big")
+        at += head
+        while at < end:
+            after = at + 2 + body[at + 1]
+            yield body[at], body[at + 2 : after]
+            at = after
+
+
 def _known_family(afi: int, safi: int) -> Family | None:
     try:
         return Family(Afi(afi), Safi(safi))
@@ -230,8 +253,8 @@ def _known_family(afi: int, safi: int) -> Family | None:
         return None
 
 
-def _values(code: int, capability: Any) -> list[Capability]:
-    """Turn a capability of ExaBGP's into values of ours."""
+def _values(code: int, capability: Any, octets: Mapping[int, bytes]) -> list[Capability]:
+    """Turn a capability of ExaBGP's into values of ours; others keep the octets that came."""
     if code == Multiprotocol.code:
         return [Multiprotocol(family) for family in _families(capability)]
     if code == FourOctetAs.code:
@@ -270,22 +293,7 @@ def _values(code: int, capability: Any) -> list[Capability]:
                 )
             )
         ]
-    return [_plain(code, capability)]
-
-
-def _plain(code: int, capability: Any) -> Capability:
-    """Capabilities without a value, and those that are kept as octets."""
-    simple: dict[int, Capability] = {
-        RouteRefreshCapability.code: RouteRefreshCapability(),
-        EnhancedRouteRefresh.code: EnhancedRouteRefresh(),
-        ExtendedMessage.code: ExtendedMessage(),
-    }
-    if code in simple:
-        return simple[code]
-    data = getattr(capability, "data", None)
-    if isinstance(data, bytes):
-        return UnknownCapability(code, data)
-    return UnknownCapability(code, b"".join(capability.extract()))
+    return [_SIMPLE[code] if code in _SIMPLE else UnknownCapability(code, octets[code])]
 
 
 def _families(pairs: Iterable[tuple[int, int]]) -> list[Family]:
