@@ -1,0 +1,63 @@
+"""Who may hear a path by the rules of the protocol."""
+
+from __future__ import annotations
+
+import pytest
+
+from policy.attributes import WellKnown
+from policy.path import PeerType, Source
+from policy.propagation import Withheld, may_advertise, why_not
+from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER, local, peer, route
+
+CLIENT = peer(PeerType.INTERNAL, is_client=True)
+EXTERNAL, INTERNAL = PeerType.EXTERNAL, PeerType.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("source", "peer_type", "is_client", "allowed"),
+    [
+        (EXTERNAL_PEER, EXTERNAL, False, True),
+        (EXTERNAL_PEER, INTERNAL, False, True),
+        (INTERNAL_PEER, EXTERNAL, False, True),
+        (INTERNAL_PEER, INTERNAL, False, False),
+        (INTERNAL_PEER, INTERNAL, True, True),
+        (CLIENT, INTERNAL, False, True),
+        (CLIENT, INTERNAL, True, True),
+        (CLIENT, EXTERNAL, False, True),
+        (local(), EXTERNAL, False, True),
+        (local(), INTERNAL, False, True),
+        (local(), INTERNAL, True, True),
+    ],
+)
+def test_internal_routes_go_to_internal_peers_only_by_reflection(
+    source: Source, peer_type: PeerType, is_client: bool, allowed: bool
+) -> None:
+    """RFC 4271 §9.2, RFC 4456 §6."""
+    assert may_advertise(route(source), peer_type, is_client) is allowed
+    expected = None if allowed else Withheld.SPLIT_HORIZON
+    assert why_not(route(source), peer_type, is_client) is expected
+
+
+@pytest.mark.parametrize(
+    ("community", "to_external", "to_internal"),
+    [
+        (WellKnown.NO_ADVERTISE, Withheld.NO_ADVERTISE, Withheld.NO_ADVERTISE),
+        (WellKnown.NO_EXPORT, Withheld.NO_EXPORT, None),
+        (WellKnown.NO_EXPORT_SUBCONFED, Withheld.NO_EXPORT_SUBCONFED, None),
+        (WellKnown.NOPEER, None, None),
+        (WellKnown.GRACEFUL_SHUTDOWN, None, None),
+    ],
+)
+def test_well_known_communities_are_obeyed(
+    community: int, to_external: Withheld | None, to_internal: Withheld | None
+) -> None:
+    """RFC 1997."""
+    for source in (EXTERNAL_PEER, local()):
+        path = route(source, communities=[1, community])
+        assert why_not(path, EXTERNAL) is to_external
+        assert why_not(path, INTERNAL) is to_internal
+
+
+def test_octets_that_only_look_like_a_well_known_community_are_none() -> None:
+    path = route(communities=[0x01FFFFFF, 0x02000000])
+    assert may_advertise(path, EXTERNAL)
