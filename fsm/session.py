@@ -23,6 +23,8 @@ What a shell must do (and all that it must do):
    answer is no, send the newcomer `refusal`, close it, and do not mention it.
 4. Hand over what lies in the socket's buffer before `Tick`, so that a late process does not mistake
    its own slowness for the peer's silence.
+5. Draw a new `chance` for every call. Jitter is also what ends a misfortune that RFC 4271 §6.8
+   leaves possible: two ends that each keep another of two connections, and fall together.
 
 Standards: RFC 4271 §6.8, §8.1.1, §8.2.1, §10; RFC 6286 §2.3; RFC 4486 §4; RFC 5492 §3.
 """
