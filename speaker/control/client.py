@@ -1,0 +1,114 @@
+"""The commands' end of the control socket: ask, wait, get the answer.
+
+Blocking on purpose: a command asks one thing and exits. What can go wrong between a command and a
+daemon becomes a `ControlError` that says which socket was tried and what to do; a daemon that is
+not there is the subclass `NotRunning`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from speaker.control.protocol import ControlError, decode_line, encode_line, socket_path
+
+TIMEOUT = 15.0
+"""Seconds to wait for the next line of an answer."""
+
+
+class NotRunning(ControlError):  # noqa: N818 - a state of the daemon, named as such
+    """No daemon answers at the socket."""
+
+
+def ask(run_dir: Path, command: str, /, **args: Any) -> Any:
+    """Ask the daemon for one thing.
+
+    Args:
+        run_dir: the run directory of the daemon.
+        command: what to ask for.
+        **args: the arguments of the command.
+
+    Returns:
+        The result; for a stream the list of its items.
+
+    Raises:
+        NotRunning: nobody listens there.
+        ControlError: the daemon refused, or cannot be talked with.
+    """
+    items = []
+    for answer in _answers(run_dir, {"command": command, **args}):
+        if "result" in answer:
+            return answer["result"]
+        items.append(answer["item"])
+    return items
+
+
+def stream(run_dir: Path, command: str, /, **args: Any) -> Iterator[Any]:
+    """Ask for many things and get them one by one; a plain result is the only item.
+
+    Raises:
+        NotRunning: nobody listens there.
+        ControlError: as in `ask`, also after some items.
+    """
+    for answer in _answers(run_dir, {"command": command, **args}):
+        yield answer["result"] if "result" in answer else answer["item"]
+
+
+def _answers(run_dir: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give the good answers to a request, up to the result or the end of the stream."""
+    path = socket_path(run_dir)
+    with _connect(path) as connection:
+        for answer in _lines(connection, request, path):
+            if not answer.get("ok"):
+                error = str(answer.get("error", "the daemon refused"))
+                raise ControlError(error, str(answer.get("hint", "")))
+            if "end" in answer:
+                return
+            yield answer
+            if "result" in answer:
+                return
+    raise ControlError(
+        f"the daemon at {path} closed the connection without an answer", "its log says why"
+    )
+
+
+def _lines(
+    connection: socket.socket, request: dict[str, Any], path: Path
+) -> Iterator[dict[str, Any]]:
+    try:
+        connection.sendall(encode_line(request))
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                yield decode_line(line)
+    except TimeoutError:
+        hint = "it may be very busy; try again"
+        raise ControlError(f"the daemon at {path} did not answer in time", hint) from None
+    except ConnectionError:
+        return
+
+
+def _connect(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(TIMEOUT)
+    try:
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        raise _explained(error, path) from None
+    return connection
+
+
+def _explained(error: OSError, path: Path) -> ControlError:
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError | NotADirectoryError):
+        return NotRunning(
+            f"no Wren daemon answers at {path}",
+            "start one with 'wren run', or say with --run-dir where it was told to run",
+        )
+    if isinstance(error, PermissionError):
+        return ControlError(
+            f"not allowed to talk to the Wren daemon at {path}",
+            "be root or the user and group it runs as",
+        )
+    return ControlError(f"cannot talk to {path}: {error.strerror or error}", "check --run-dir")

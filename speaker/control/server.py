@@ -1,0 +1,237 @@
+"""The daemon's end of the control socket.
+
+`ControlServer` listens, reads requests line by line, calls the handler of each command on the event
+loop and writes what the handler gives: a value, an awaitable of one, or an iterator, plain or
+asynchronous, whose items become a stream. A `ControlError` that a handler raises is the answer too.
+
+Nobody at the other end may hurt the loop. Requests are bounded in size, connections in number and
+idleness, and a client that does not read is dropped after a while; between two items of a stream
+everybody else has a turn. A handler itself runs on the loop, so a long answer is better a stream of
+chunks. An exception that is no `ControlError` is a bug: the loop's exception handler hears of it
+and that one connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import inspect
+import os
+import socket
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+from speaker.control.protocol import MAX_REQUEST, ControlError, decode_line, encode_line
+
+Handler: TypeAlias = Callable[[dict[str, Any]], Any | Awaitable[Any]]
+"""Takes the arguments of a request, without its command, and gives the result."""
+
+MAX_CLIENTS = 32
+IDLE_TIMEOUT = 60.0
+"""Seconds a connection may wait for its next request."""
+SEND_TIMEOUT = 10.0
+"""Seconds a client may take to read a line."""
+SOCKET_MODE = 0o660
+
+
+class ControlServer:
+    """Listens at a Unix socket and answers requests.
+
+    Args:
+        path: of the socket; its directory is made.
+        handlers: by command.
+        idle_timeout: seconds a connection may wait for its next request.
+        send_timeout: seconds a client may take to read one line.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        handlers: Mapping[str, Handler],
+        *,
+        idle_timeout: float = IDLE_TIMEOUT,
+        send_timeout: float = SEND_TIMEOUT,
+    ) -> None:
+        self.path = path
+        self._handlers = handlers
+        self._idle_timeout = idle_timeout
+        self._send_timeout = send_timeout
+        self._clients: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._inode = 0
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            ControlError: another daemon listens there, or the place cannot be written.
+        """
+        listening = _listen(self.path)
+        self._inode = _inode(self.path)
+        self._server = await asyncio.start_unix_server(
+            self._connected, sock=listening, limit=MAX_REQUEST
+        )
+
+    async def close(self) -> None:
+        """Stop listening, drop all clients and remove the socket, if it is still ours."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        if _inode(self.path) == self._inode:
+            self.path.unlink(missing_ok=True)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._clients.add(client)
+        client.add_done_callback(self._gone)
+
+    def _gone(self, client: asyncio.Task[None]) -> None:
+        self._clients.discard(client)
+        if not client.cancelled() and (error := client.exception()) is not None:
+            context = {"message": "a control request failed", "exception": error, "task": client}
+            client.get_loop().call_exception_handler(context)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # drain() shall mean that the client has read everything, so that nothing lingers in a
+        # buffer after close().
+        writer.transport.set_write_buffer_limits(high=0)
+        try:
+            if len(self._clients) > MAX_CLIENTS:
+                await self._send(writer, _refusal(ControlError("too many clients", "try again")))
+                return
+            while await self._serve_request(reader, writer):
+                pass
+        except (ConnectionError, TimeoutError):
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+    async def _serve_request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Answer the next request; tell whether there may be another one."""
+        try:
+            async with asyncio.timeout(self._idle_timeout):
+                line = await reader.readline()
+        except ValueError:
+            too_long = ControlError(f"a request is longer than {MAX_REQUEST} bytes")
+            await self._send(writer, _refusal(too_long))
+            return False
+        if line.strip():
+            await self._answer(line, writer)
+        return bool(line)
+
+    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = decode_line(line)
+            result = self._handler(request.pop("command", None))(request)
+            if inspect.isawaitable(result):
+                result = await result
+            if not isinstance(result, Iterator | AsyncIterator):
+                await self._send(writer, {"ok": True, "result": result})
+                return
+            async with aclosing(_items(result)) as items:
+                async for item in items:
+                    await self._send(writer, {"ok": True, "item": item})
+            await self._send(writer, {"ok": True, "end": True})
+        except ControlError as error:
+            await self._send(writer, _refusal(error))
+
+    def _handler(self, command: object) -> Handler:
+        handler = self._handlers.get(command) if isinstance(command, str) else None
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            raise ControlError(f"no such command: {command!r}", f"there are {known}")
+        return handler
+
+    async def _send(self, writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
+        writer.write(encode_line(answer))
+        async with asyncio.timeout(self._send_timeout):
+            await writer.drain()
+
+
+async def _items(items: Iterator[Any] | AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """Go through either kind of iterator, with a turn for everybody else after each item."""
+    if isinstance(items, Iterator):
+        for item in items:
+            yield item
+            await asyncio.sleep(0)
+        return
+    try:
+        async for item in items:
+            yield item
+            await asyncio.sleep(0)
+    finally:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
+
+
+def _refusal(error: ControlError) -> dict[str, Any]:
+    return {"ok": False, "error": error.message, "hint": error.hint}
+
+
+def _listen(path: Path) -> socket.socket:
+    """Bind the socket; nobody can connect before its mode is set."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear(path)
+        listening.bind(str(path))
+        path.chmod(SOCKET_MODE)
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        reason = "something else is in its place" if _is_busy(error) else error.strerror or error
+        raise ControlError(
+            f"cannot make the control socket {path}: {reason}",
+            "name a directory that may be written with --run-dir",
+        ) from error
+    except ControlError:
+        listening.close()
+        raise
+    return listening
+
+
+def _is_busy(error: OSError) -> bool:
+    return error.errno == errno.EADDRINUSE
+
+
+def _clear(path: Path) -> None:
+    """Remove the socket that a dead daemon left behind."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:
+            pass  # its queue is full: it lives
+    raise ControlError(
+        f"another Wren daemon runs with the run directory {path.parent}",
+        "stop it, or give this one another --run-dir",
+    )
+
+
+def _inode(path: Path) -> int:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return 0
+    return status.st_ino if stat.S_ISSOCK(status.st_mode) else 0
