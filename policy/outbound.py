@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 from fsm.family import Afi, Family
 from policy.attributes import (
+    TRANSITIVE,
     Attribute,
     AttributeEditor,
     SegmentType,
@@ -48,7 +49,6 @@ AS_TRANS = 23456
 
 _U32 = Struct("!I")
 _ORIGIN_HEAD = b"\x40\x01\x01"
-_AS_PATH_HEAD = b"\x40\x02"
 _NEXT_HOP_HEAD = b"\x40\x03\x04"
 _LOCAL_PREF_HEAD = b"\x40\x05\x04"
 _MED_HEAD = b"\x80\x04\x04"
@@ -176,15 +176,16 @@ def rewrite_shortly(path: Path, key: GroupKey) -> Outbound | None:
     present, then known attributes that pass unchanged.
     """
     raw = path.attributes.raw
-    at = _head(raw)
-    cut = _plain_tail(raw, at) if at else -1
+    start, end = _as_path_at(raw)
+    at = _behind_head(raw, end)
+    cut = _plain_tail(raw, at) if start else -1
     if cut < 0:
         return None
     next_hop, link_local = next_hop_for(path, key)
-    as_path = raw[4 : 7 + raw[6]]
+    as_path = raw[start:end]
     if key.peer_type is PeerType.EXTERNAL:
-        as_path = tlv(0x40, 2, prepend(as_path[3:], (key.local_asn,)))
-    parts = [raw[:4], as_path]
+        as_path = prepend(as_path, (key.local_asn,))
+    parts = [raw[:4], tlv(TRANSITIVE, Attribute.AS_PATH, as_path)]
     if key.family.afi is Afi.IPV4:
         parts.append(_NEXT_HOP_HEAD + next_hop)
     med = med_for(path, key)
@@ -200,15 +201,19 @@ def rewrite_shortly(path: Path, key: GroupKey) -> Outbound | None:
     return Outbound(b"".join(parts), next_hop, link_local)
 
 
-def _head(raw: bytes) -> int:
-    """Pass over the attributes that are made anew.
+def _as_path_at(raw: bytes) -> tuple[int, int]:
+    """Find the value of an AS_PATH that stands second, behind ORIGIN; (0, 0) when it does not."""
+    if raw[:3] == _ORIGIN_HEAD:
+        if raw[4:6] == b"\x40\x02":
+            return 7, 7 + raw[6]
+        # FRR sets Extended Length whatever the size.
+        if raw[4:6] == b"\x50\x02":
+            return 8, 8 + (raw[6] << 8 | raw[7])
+    return 0, 0
 
-    Returns:
-        where the others begin, or 0 when ORIGIN or AS_PATH are not where they usually are.
-    """
-    if raw[:3] != _ORIGIN_HEAD or raw[4:6] != _AS_PATH_HEAD:
-        return 0
-    at = 7 + raw[6]
+
+def _behind_head(raw: bytes, at: int) -> int:
+    """Pass over the attributes behind AS_PATH that are made anew."""
     for head in (_NEXT_HOP_HEAD, _MED_HEAD, _LOCAL_PREF_HEAD):
         if raw[at : at + 3] == head:
             at += 7

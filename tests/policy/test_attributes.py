@@ -36,6 +36,12 @@ def test_the_extended_length_is_used_only_where_it_is_needed() -> None:
     assert tlv(0xD0, 8, bytes(4))[:3] == bytes((0xC0, 8, 4))
 
 
+def test_long_and_short_attributes_are_walked_alike() -> None:
+    parts = [(8, bytes(300)), (1, b"\0"), (16, bytes(256))]
+    raw = b"".join(attribute(code, value) for code, value in parts)
+    assert [(code, value) for _, code, value in tlvs(raw)] == parts
+
+
 def test_facts_are_read_from_the_octets() -> None:
     made = attributes(
         [65001, 65002],
@@ -130,6 +136,13 @@ def test_the_editor_writes_ascending_types() -> None:
     editor = AttributeEditor(attribute(8, u32(1)) + attribute(1, b"\0"))
     editor.set(Attribute.LOCAL_PREF, u32(100))
     assert [code for _, code, _ in tlvs(editor.encode())] == [1, 5, 8]
+
+
+def test_the_editor_prepends_to_a_path_or_makes_one() -> None:
+    editor = AttributeEditor(b"")
+    editor.prepend([2])
+    editor.prepend([1])
+    assert editor.get(Attribute.AS_PATH) == as_path([1, 2])
 
 
 def test_communities_are_added_once_and_sorted() -> None:

@@ -94,6 +94,14 @@ def test_nothing_is_selected_of_nothing_or_of_the_unreachable() -> None:
     assert explain([lost]) == [(lost, Reason.UNREACHABLE)]
 
 
+def test_an_unreachable_path_is_chosen_only_on_request_and_where_there_is_no_other() -> None:
+    lost = route(FIRST, via=next_hop(reachable=False))
+    worse = route(SECOND, via=next_hop(reachable=False))
+    assert select([worse, lost], keep_unreachable=True) is lost
+    assert select([worse, lost, route(SECOND)], keep_unreachable=True) not in (worse, lost)
+    assert select([], keep_unreachable=True) is None
+
+
 def test_a_path_does_not_beat_itself() -> None:
     path = route()
     assert not prefer(path, path)

@@ -152,6 +152,12 @@ def test_a_changed_interface_is_seen_though_the_path_is_remembered() -> None:
     assert chain.partition(PREFIXES, path, EXPORT)[0][0] is NO_MATCH
 
 
+def test_a_path_is_decided_alike_when_it_comes_again() -> None:
+    chain, path = Filter([accept(**inside("10.0.0.0/8"))]), route()
+    first = chain.partition(PREFIXES, path, EXPORT)
+    assert chain.partition(PREFIXES, path, EXPORT) == first
+
+
 def test_more_paths_than_are_remembered_do_no_harm() -> None:
     chain = Filter([accept(community=1)])
     paths = [route(communities=[number % 2]) for number in range(Filter.REMEMBERED + 2)]

@@ -335,7 +335,16 @@ def test_the_short_way_agrees_with_the_editor(path: Path, key: GroupKey) -> None
 
 @pytest.mark.parametrize("key", [EXTERNAL, INTERNAL, CLIENT, EXTERNAL_6])
 @pytest.mark.parametrize(
-    "path", [route(med=1, communities=[1]), route(INTERNAL_PEER, local_pref=5), route(local())]
+    "path",
+    [
+        route(med=1, communities=[1]),
+        route(INTERNAL_PEER, local_pref=5),
+        route(local()),
+        # FRR sets Extended Length in AS_PATH whatever its size.
+        route(
+            made=PathAttributes(attribute(1, b"\0") + bytes((0x50, 2, 0, 6)) + as_path([7]), OWN)
+        ),
+    ],
 )
 def test_usual_attributes_go_the_short_way(path: Path, key: GroupKey) -> None:
     assert rewrite_shortly(path, key) == rewrite_fully(path, key)
