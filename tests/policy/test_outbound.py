@@ -200,9 +200,11 @@ class TestReflection:
         assert out[Attribute.CLUSTER_LIST] == u32(77)
 
     def test_the_attributes_stand_in_ascending_order(self) -> None:
-        path = route(INTERNAL_PEER, communities=[1], large=[(1, 2, 3)])
+        extended = attribute(Attribute.EXTENDED_COMMUNITIES, bytes(8))
+        path = route(INTERNAL_PEER, communities=[1], more=extended)
+        assert rewrite_shortly(path, CLIENT) is not None
         codes = [code for _, code, _ in tlvs(rewrite(path, CLIENT).raw)]
-        assert codes == [1, 2, 3, 5, 8, 9, 10, 32]
+        assert codes == [1, 2, 3, 5, 8, 9, 10, 16]
 
     @pytest.mark.parametrize("source", [EXTERNAL_PEER, local()])
     def test_what_did_not_come_from_an_internal_peer_is_not_reflected(self, source: Source) -> None:
