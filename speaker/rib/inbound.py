@@ -19,7 +19,7 @@ from fsm.notifications import UpdateSubcode
 from policy.prefix import Nlri, PrefixError, split
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.attribute_table import AttributeTable, Interned
-from speaker.wire.attributes import Fault
+from speaker.wire.attributes import Fault, scan
 from speaker.wire.update import (
     cut_multiprotocol,
     end_of_rib_family,
@@ -41,7 +41,7 @@ class Inbound:
     Attributes:
         ended: families whose End-of-RIB has come.
         updates: how many UPDATEs came.
-        refused: why attribute sets were not used, with the prefixes' number, newest last.
+        refusals: why attribute sets were not used, with the prefixes' number, newest last.
     """
 
     def __init__(self, table: AttributeTable, ribs: Mapping[Family, AdjRibIn]) -> None:
@@ -97,10 +97,20 @@ class Inbound:
             if found.family in self.ribs:
                 interned = self.table.intern_multiprotocol(rest, found.next_hop, found.link_local)
                 faults += self._announce(found.family, interned, found.nlri)
-        elif rest and not nlri and not unreach and not withdrawn:
-            # Attributes without any prefix say nothing, but broken ones still are an error.
-            faults = self.table.intern_classic(rest).faults
+        elif rest and not nlri:
+            faults = self._check_attributes_alone(rest)
         return faults
+
+    def _check_attributes_alone(self, raw: bytes) -> tuple[Fault, ...]:
+        """RFC 7606 §5.2: attributes without NLRI say nothing, but broken ones may hide NLRI."""
+        scanned = scan(raw, self.table.intake.context)
+        if scanned.withdraw:
+            raise UpdateMessageError(
+                UpdateSubcode.MALFORMED_ATTRIBUTE_LIST,
+                b"",
+                f"no NLRI, and {'; '.join(map(str, scanned.faults))}",
+            )
+        return scanned.faults
 
     def _withdraw(self, family: Family | None, block: bytes) -> None:
         rib = None if family is None else self.ribs.get(family)

@@ -29,10 +29,12 @@ from fsm.notifications import UpdateSubcode
 from policy.attributes import (
     EXTENDED_LENGTH,
     FLAGS,
+    MAX_SEGMENT,
     OPTIONAL,
     PARTIAL,
     TRANSITIVE,
     Attribute,
+    SegmentType,
     tlv,
 )
 
@@ -167,8 +169,8 @@ def _next_hop(value: bytes, _: ScanContext) -> str | None:
 
 
 def _as4_path(value: bytes, _: ScanContext) -> str | None:
-    # RFC 6793 §6: confederation segments do not belong into AS4_PATH.
-    return as_path_fault(value, 4, confederation=False)
+    # RFC 6793 §6: confederation segments do not belong there; `merge_as4_path` drops them.
+    return as_path_fault(value, 4, confederation=True)
 
 
 def _nothing_to_check(value: bytes, _: ScanContext) -> str | None:
@@ -257,8 +259,8 @@ class _Scanner:
             self.fault(code, Verdict.DISCARD, "an external peer cannot send it")
             return
         if (flags ^ FLAGS[code]) & _CLASS:
-            # RFC 7606 §3 c
-            self.fault(code, rule.verdict, f"flags {flags:#04x} contradict its definition")
+            # RFC 7606 §3 c: whatever its definition says of malformed values.
+            self.fault(code, Verdict.WITHDRAW, f"flags {flags:#04x} contradict its definition")
         elif what := rule.check(value, self.context):
             self.fault(code, rule.verdict, what)
         else:
@@ -334,7 +336,7 @@ def _units(value: bytes) -> list[bytes]:
     while at < len(value):
         kind, count = value[at], value[at + 1]
         after = at + 2 + 4 * count
-        if kind == 2:
+        if kind == SegmentType.AS_SEQUENCE:
             units += [b"\x02\x01" + value[i : i + 4] for i in range(at + 2, after, 4)]
         else:
             units.append(value[at:after])
@@ -342,22 +344,43 @@ def _units(value: bytes) -> list[bytes]:
     return units
 
 
+def _counts(unit: bytes) -> bool:
+    """RFC 5065 §5.3: confederation segments add nothing to the length of a path."""
+    return unit[0] in (SegmentType.AS_SEQUENCE, SegmentType.AS_SET)
+
+
 def merge_as4_path(path: bytes, as4_path: bytes) -> bytes:
     """Put the leading numbers of AS_PATH in front of AS4_PATH (RFC 6793 §4.2.3)."""
-    old, new = _units(path), _units(as4_path)
-    lead = len(old) - len(new)
+    old = _units(path)
+    new = [unit for unit in _units(as4_path) if _counts(unit)]
+    lead = sum(map(_counts, old)) - len(new)
     if lead < 0:
         return path
-    merged = bytearray()
+    return _joined(_leading(old, lead) + new)
+
+
+def _leading(units: list[bytes], count: int) -> list[bytes]:
+    """Take ``count`` countable units from the front, and confederations up to the next one."""
+    for index, unit in enumerate(units):
+        if _counts(unit):
+            if not count:
+                return units[:index]
+            count -= 1
+    return units
+
+
+def _joined(units: list[bytes]) -> bytes:
+    """Put units together, neighbouring sequences into one segment while it has room."""
+    joined = bytearray()
     last = -1
-    for unit in old[:lead] + new:
-        if unit[0] == 2 and last >= 0 and merged[last] == 2 and merged[last + 1] < 255:
-            merged[last + 1] += 1
-            merged += unit[2:]
+    for unit in units:
+        if unit[0] == 2 and last >= 0 and joined[last] == 2 and joined[last + 1] < MAX_SEGMENT:
+            joined[last + 1] += 1
+            joined += unit[2:]
         else:
-            last = len(merged)
-            merged += unit
-    return bytes(merged)
+            last = len(joined)
+            joined += unit
+    return bytes(joined)
 
 
 def attribute_error(subcode: UpdateSubcode, data: bytes, what: str) -> UpdateMessageError:

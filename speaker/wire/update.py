@@ -17,10 +17,12 @@ from typing import NamedTuple
 from fsm.errors import UpdateMessageError
 from fsm.family import IPV4_UNICAST, Afi, Family, Safi
 from fsm.notifications import UpdateSubcode
-from policy.attributes import OPTIONAL, Attribute, tlv
+from policy.attributes import EXTENDED_LENGTH, OPTIONAL, TRANSITIVE, Attribute, tlv
 from policy.prefix import WIDTH, Nlri
 from speaker.wire.attributes import attribute_error
 from speaker.wire.framing import HEADER_LENGTH, MARKER, MAX_LENGTH, UPDATE, message
+
+_MULTIPROTOCOL = (Attribute.MP_REACH_NLRI, Attribute.MP_UNREACH_NLRI)
 
 
 # hot: per message
@@ -120,40 +122,46 @@ def cut_multiprotocol(attributes: bytes) -> tuple[bytes, bytes | None, bytes | N
     """Cut MP_REACH_NLRI and MP_UNREACH_NLRI out, so that what is left can be interned.
 
     Returns:
-        The other attributes as they came, and the two values. Where the octets do not parse, all of
-        them and no value: `speaker.wire.attributes.scan` then says what is wrong.
+        The other attributes as they came, and the two values. Octets that do not parse end the
+        walk and stay with the others: `speaker.wire.attributes.scan` then says what is wrong.
+
+    Raises:
+        UpdateMessageError: one of the two stands twice, or its flags are wrong (RFC 7606 §3 g,
+            §5.3).
     """
-    at, end, reach, unreach = 0, len(attributes), None, None
+    at, end, start = 0, len(attributes), 0
     kept: list[bytes] = []
-    start = 0
-    while at < end:
-        if end - at < 4:
-            # Three octets may still be a whole attribute without value.
-            if end - at < 3 or attributes[at] & 0x10 or attributes[at + 2]:
-                return attributes, None, None
-            at += 3
-            continue
-        if attributes[at] & 0x10:
+    found: dict[int, bytes] = {}
+    while end - at > 2:
+        if not attributes[at] & EXTENDED_LENGTH:
+            value = at + 3
+            after = value + attributes[at + 2]
+        elif end - at > 3:
             value = at + 4
             after = value + (attributes[at + 2] << 8 | attributes[at + 3])
         else:
-            value = at + 3
-            after = value + attributes[at + 2]
+            break
         if after > end:
-            return attributes, None, None
+            break
         code = attributes[at + 1]
-        if code in (14, 15):
-            if (reach if code == 14 else unreach) is not None:
-                return attributes, None, None
-            if code == 14:
-                reach = attributes[value:after]
-            else:
-                unreach = attributes[value:after]
+        if code in _MULTIPROTOCOL:
+            if code in found or attributes[at] & (OPTIONAL | TRANSITIVE) != OPTIONAL:
+                raise _multiprotocol_error(attributes[at:after], twice=code in found)
+            found[code] = attributes[value:after]
             kept.append(attributes[start:at])
             start = after
         at = after
     kept.append(attributes[start:])
-    return b"".join(kept), reach, unreach
+    return b"".join(kept), found.get(_MULTIPROTOCOL[0]), found.get(_MULTIPROTOCOL[1])
+
+
+def _multiprotocol_error(attribute: bytes, *, twice: bool) -> UpdateMessageError:
+    name = Attribute(attribute[1]).name
+    if twice:
+        return attribute_error(UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, b"", f"{name} stands twice")
+    return attribute_error(
+        UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR, attribute, f"{name} with wrong flags"
+    )
 
 
 def end_of_rib(family: Family) -> bytes:
