@@ -1,1 +1,95 @@
-"""Wren's router."""
+"""Wren: a BGP speaker driven by Calico's BGP resources.
+
+This is the one door for embedders. A router takes a plan, and a plan comes from resources::
+
+    plan = speaker.resolve(speaker.load_resources("etc/"), node="r1")
+    async with speaker.Speaker(plan) as router:
+        async for notice in router.listen_to_notices():
+            ...
+
+Names are loaded when they are first used: asking for the version must not import an event loop.
+`fsm` and `policy` are importable on their own; every other name inside may change.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from speaker.clock import Clock
+    from speaker.config.changes import changes
+    from speaker.config.plan import PeerPlan, Plan, resolve
+    from speaker.config.resources import BGPConfiguration, BGPFilter, BGPPeer, Node
+    from speaker.config.store import Resources
+    from speaker.datastore.directory import load_resources
+    from speaker.errors import BgpError, ConfigError, KernelError, SpeakerError, TransportError
+    from speaker.fib_sink import RouteSink
+    from speaker.notices import NoticesLost, RoutesChanged, SessionDown, SessionEstablished
+    from speaker.speaker import KernelOptions, Speaker
+
+_HOMES = {
+    "BGPConfiguration": "speaker.config.resources",
+    "BGPFilter": "speaker.config.resources",
+    "BGPPeer": "speaker.config.resources",
+    "BgpError": "speaker.errors",
+    "Clock": "speaker.clock",
+    "ConfigError": "speaker.errors",
+    "KernelError": "speaker.errors",
+    "KernelOptions": "speaker.speaker",
+    "Node": "speaker.config.resources",
+    "NoticesLost": "speaker.notices",
+    "PeerPlan": "speaker.config.plan",
+    "Plan": "speaker.config.plan",
+    "Resources": "speaker.config.store",
+    "RouteSink": "speaker.fib_sink",
+    "RoutesChanged": "speaker.notices",
+    "SessionDown": "speaker.notices",
+    "SessionEstablished": "speaker.notices",
+    "Speaker": "speaker.speaker",
+    "SpeakerError": "speaker.errors",
+    "TransportError": "speaker.errors",
+    "changes": "speaker.config.changes",
+    "load_resources": "speaker.datastore.directory",
+    "resolve": "speaker.config.plan",
+}
+
+__all__ = [
+    "BGPConfiguration",
+    "BGPFilter",
+    "BGPPeer",
+    "BgpError",
+    "Clock",
+    "ConfigError",
+    "KernelError",
+    "KernelOptions",
+    "Node",
+    "NoticesLost",
+    "PeerPlan",
+    "Plan",
+    "Resources",
+    "RouteSink",
+    "RoutesChanged",
+    "SessionDown",
+    "SessionEstablished",
+    "Speaker",
+    "SpeakerError",
+    "TransportError",
+    "__version__",
+    "changes",
+    "load_resources",
+    "resolve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'speaker' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

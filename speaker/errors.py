@@ -1,24 +1,66 @@
-"""Errors of the shell: configuration, transports, the kernel.
+"""Errors of the router's rooms above the wire; the tree of `fsm.errors` goes on here.
 
-They stand beside the protocol's errors (`fsm.errors`) under the one root, `SpeakerError`, so that
-one `except` is enough for an embedder. None of them is ever told to a peer.
+    SpeakerError
+    ├── BgpError, LocalError        fsm.errors
+    ├── ConfigError                 a resource or an option that cannot be used
+    ├── TransportError              a socket that cannot be had
+    └── KernelError                 netlink refuses, or is not there
+
+Each carries a ``hint``: what the person who reads it can do. `str` is one line.
 """
 
 from __future__ import annotations
 
-from fsm.errors import SpeakerError
+from fsm.errors import BgpError, LocalError, SpeakerError
 
 
-class ConfigError(SpeakerError):
-    """The resources, or what was asked of them, make no working speaker.
+class HintedError(SpeakerError):
+    """An error that says what to do.
 
     Args:
-        message: one line that says what to do.
-        source: the file or resource to blame, empty when there is none.
-        path: the field, empty when there is none.
+        message: what happened, to what, and why.
+        hint: what to do about it; may be empty.
     """
 
-    def __init__(self, message: str, *, source: str = "", path: str = "") -> None:
+    def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class ConfigError(HintedError):
+    """A resource or an option that cannot be used.
+
+    Args:
+        message: what is wrong.
+        hint: what to do about it.
+        source: the resource or file.
+        path: the field, ``spec.peerIP``.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, source: str = "", path: str = "") -> None:
+        super().__init__(message, hint)
         self.source = source
         self.path = path
+
+
+class TransportError(HintedError):
+    """A socket that cannot be had."""
+
+
+class KernelError(HintedError):
+    """Netlink refuses, or is not there."""
+
+
+__all__ = [
+    "BgpError",
+    "ConfigError",
+    "HintedError",
+    "KernelError",
+    "LocalError",
+    "SpeakerError",
+    "TransportError",
+]

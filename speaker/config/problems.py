@@ -39,6 +39,17 @@ class Problem:
     rule: str
     message: str
 
+    @property
+    def place(self) -> str:
+        """Where, as compilers write it."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong with which field, by which rule."""
+        field = f"{self.field}: " if self.field else ""
+        return f"{field}{self.message} [{self.rule}]"
+
     def as_json(self) -> dict[str, object]:
         """Give the object of ``wren validate -o json``; the file stands once, on the document."""
         return {
@@ -50,8 +61,7 @@ class Problem:
         }
 
     def __str__(self) -> str:
-        field = f"{self.field}: " if self.field else ""
-        return f"{self.file}:{self.line}:{self.column}: {field}{self.message} [{self.rule}]"
+        return f"{self.place}: {self.sentence}"
 
 
 def show_path(path: FieldPath) -> str:

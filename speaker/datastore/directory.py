@@ -22,7 +22,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -33,6 +34,7 @@ from speaker.config.kinds import Kind
 from speaker.config.problems import Problem
 from speaker.config.reading import Report, read_file
 from speaker.config.store import Resources, build
+from speaker.errors import ConfigError
 
 EXTENSIONS = (".yaml", ".yml", ".json")
 
@@ -83,6 +85,19 @@ def load_directory(path: str | Path) -> LoadResult:
     return _Loader(Path(path)).load()
 
 
+def load_resources(path: str | Path) -> Resources:
+    """Read a directory or file whose documents must all be valid.
+
+    Raises:
+        FileNotFoundError: there is nothing at that path.
+        ConfigError: a document is not valid; every problem stands in the message, a line each.
+    """
+    result = load_directory(path)
+    if result.problems:
+        raise ConfigError("\n".join(map(str, result.problems)), source=str(path))
+    return result.resources
+
+
 class Directory:
     """A watched directory.
 
@@ -97,14 +112,20 @@ class Directory:
         self._path = Path(path)
         self._on_load = on_load or (lambda _: None)
         self._loader = _Loader(self._path)
+        self._lock = threading.Lock()
         self._told: tuple[Problem, ...] = ()
 
-    async def snapshots(self) -> AsyncIterator[Resources]:
+    def load(self) -> LoadResult:
+        """Read the directory now; may be called from any thread."""
+        with self._lock:
+            return self._loader.load()
+
+    async def snapshots(self) -> AsyncGenerator[Resources, None]:
         """Yield the resources now, and again after each edit that changed them."""
         current: Resources | None = None
         async for _ in self._edits():
             # In a thread: thousands of documents take longer than a session's turn may.
-            result = await asyncio.to_thread(self._loader.load)
+            result = await asyncio.to_thread(self.load)
             if current is None or result.problems != self._told or result.resources != current:
                 self._told = result.problems
                 self._on_load(result)

@@ -128,6 +128,10 @@ class Kernel:
         """Tell how a prefix of ours is installed; None if it is not."""
         return self._worker.fibs[afi].installed.get(nlri)
 
+    def count(self, afi: Afi) -> int:
+        """Tell how many prefixes of ours are installed."""
+        return len(self._worker.fibs[afi].installed)
+
     def why(self, afi: Afi, nlri: Nlri) -> str:
         """Say in words why a wanted prefix is not installed; empty if nothing is wrong."""
         return self._worker.fibs[afi].why(nlri)

@@ -27,7 +27,7 @@ from speaker.wire.attributes import Fault, ScanContext, Scanned, Verdict, missin
 class NextHopSource(Protocol):
     """Where next hops are interned; `speaker.rib.next_hops.NextHopTable` is one."""
 
-    def intern(self, address: bytes, interface: int = 0) -> NextHop:
+    def intern(self, address: bytes, scope: int = 0) -> NextHop:
         """Give the one object of an address."""
 
     def is_own(self, address: bytes) -> bool:

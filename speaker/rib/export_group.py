@@ -288,6 +288,12 @@ class ExportGroup:
         """Give what a member holds once it is in step."""
         return {nlri: out for nlri, out in self.table.items() if not member.misses(out)}
 
+    def count(self, member: Member) -> int:
+        """Tell how many prefixes a member has been told."""
+        # Its own routes are few beside the rest, or all of them: one look at each tells.
+        held = sum(not member.misses(out) for out in self.table.values())
+        return max(0, held - member.debt)
+
     def sweep(self) -> None:
         """Forget OutRoutes that no prefix uses."""
         used = set(self.table.values())

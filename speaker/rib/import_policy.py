@@ -7,6 +7,8 @@ that a path without prefix conditions costs one look-up however many prefixes sh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from policy.attributes import PathAttributes
 from policy.calico import BuiltinPolicy, import_preference
 from policy.decision import DecisionOptions, rank
@@ -55,8 +57,6 @@ class ImportPolicy:
         ]
 
     def _as_used(self, path: Path, verdict: Verdict | None) -> Path:
-        if verdict is not None and not verdict.operations:
-            verdict = None
         key = (path, verdict)
         used = self._accepted.get(key)
         if used is None:
@@ -65,16 +65,22 @@ class ImportPolicy:
 
     def _make(self, path: Path, verdict: Verdict | None) -> Path:
         attributes: PathAttributes = path.attributes
-        if verdict is not None:
-            attributes = apply(attributes, verdict.operations)
         preference = path.preference
-        if self.builtin is not None:
+        if verdict is not None and verdict is not NO_MATCH:
+            # A rule that accepts ends the chain before the node's own policy is asked.
+            if verdict.operations:
+                attributes = apply(attributes, verdict.operations)
+        elif self.builtin is not None:
             preference = import_preference(attributes, self.builtin.normal_priority)
         if attributes is path.attributes and preference == path.preference:
             return path
         used = Path(attributes, path.source, path.next_hop, preference=preference)
         used.rank = rank(used, self.options)
         return used
+
+    def paths(self) -> Iterable[Path]:
+        """Give every path that was made here or passed."""
+        return self._accepted.values()
 
     def forget(self) -> None:
         """Drop what was remembered; after the tables let go of their paths."""

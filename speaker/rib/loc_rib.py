@@ -67,11 +67,13 @@ class _MedWatch:
 
     def note(self, path: Path) -> None:
         """Take notice of a path; cheap, once per attribute set."""
+        if not path.source.is_bgp:
+            return
         attributes = path.attributes
         sources, meds = self._seen.setdefault(attributes.neighbor_as, (set(), set()))
         sources.add(path.source)
         meds.add(attributes.med or 0)
-        if attributes.neighbor_as and len(sources) > 1 and len(meds) > 1:
+        if len(sources) > 1 and len(meds) > 1:
             self.matters = True
 
     def forget(self, source: Source) -> None:
@@ -81,8 +83,7 @@ class _MedWatch:
             if not sources:
                 del self._seen[neighbor_as]
         self.matters = any(
-            neighbor_as and len(sources) > 1 and len(meds) > 1
-            for neighbor_as, (sources, meds) in self._seen.items()
+            len(sources) > 1 and len(meds) > 1 for sources, meds in self._seen.values()
         )
 
 
@@ -105,6 +106,8 @@ class LocRib:
         self.shared: dict[Nlri, tuple[Path, ...]] = {}
         self.max_paths = max_paths
         self.keep_unreachable = keep_unreachable
+        # About how many prefixes wait to be taken.
+        self.backlog = 0
         self._tables: list[AdjRibIn] = []
         self._meds = _MedWatch()
         self._runs: dict[Path | None, list[Nlri]] = {}
@@ -130,6 +133,13 @@ class LocRib:
     def note(self, path: Path) -> None:
         """Take notice of a path before it is announced for the first time."""
         self._meds.note(path)
+
+    def known(self) -> list[Nlri]:
+        """Give every prefix that any source has told, usable or not."""
+        seen = dict.fromkeys(self.best)
+        for table in self._tables:
+            seen.update(dict.fromkeys(table.paths))
+        return list(seen)
 
     def candidates(self, nlri: Nlri) -> list[Path]:
         """Give every accepted path to a prefix."""
@@ -213,6 +223,7 @@ class LocRib:
                 else:
                     best[nlri] = new
                 self._runs.setdefault(new, []).append(nlri)
+                self.backlog += 1
 
     def _share(self, nlri: Nlri, best: Path | None, candidates: list[Path]) -> None:
         """Keep the set of equal paths of a prefix."""
@@ -229,6 +240,7 @@ class LocRib:
             self._new_shared[nlri] = new
 
     def _note_change(self, path: Path | None, nlris: list[Nlri]) -> None:
+        self.backlog += len(nlris)
         run = self._runs.get(path)
         if run is None:
             # The caller's list may live on in a table of its own: copy on the first need only.
@@ -256,8 +268,11 @@ class LocRib:
         best = self.best
         for nlri in nlris:
             path = best.get(nlri)
-            if path is not None and path in paths:
+            if path is not None and (
+                path in paths or not paths.isdisjoint(self.shared.get(nlri, ()))
+            ):
                 self._runs.setdefault(path, []).append(nlri)
+                self.backlog += 1
 
     @property
     def pending(self) -> bool:
@@ -279,6 +294,7 @@ class LocRib:
                 run = run[:room]
             taken[path] = run
             room -= len(run)
+            self.backlog -= len(run)
         if self._overlap or self._queue_overlap:
             taken = self._still_true(taken)
         shared, self._new_shared = self._new_shared, {}

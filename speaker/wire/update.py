@@ -168,7 +168,8 @@ def end_of_rib(family: Family) -> bytes:
     """Make the End-of-RIB marker of a family (RFC 4724 §2)."""
     if family == IPV4_UNICAST:
         return message(UPDATE, b"\0\0\0\0")
-    return pack_withdrawals(family, [])[0]
+    octets = family.afi.to_bytes(2, "big") + bytes((family.safi,))
+    return _body(tlv(OPTIONAL, Attribute.MP_UNREACH_NLRI, octets))
 
 
 def _slices(nlris: Sequence[Nlri], room: int, widest: int) -> list[bytes]:
@@ -230,7 +231,7 @@ def _body(attributes: bytes) -> bytes:
 def pack_withdrawals(
     family: Family, nlris: Sequence[Nlri], max_length: int = MAX_LENGTH
 ) -> list[bytes]:
-    """Make the UPDATEs that withdraw prefixes; without any, the End-of-RIB marker of the family."""
+    """Make the UPDATEs that withdraw prefixes."""
     widest = (WIDTH[family.afi] >> 3) + 1
     if family == IPV4_UNICAST:
         room = max_length - HEADER_LENGTH - 4

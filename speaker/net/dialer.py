@@ -1,0 +1,46 @@
+"""Opening connections to peers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from speaker.net import sockopts
+from speaker.net.transport import ReadBuffer, Transport
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds after which an unanswered SYN is given up; the session's own timer may be shorter."""
+
+
+async def dial(
+    buffer: ReadBuffer,
+    address: str,
+    port: int,
+    *,
+    source: str | None = None,
+) -> Transport:
+    """Connect to a peer.
+
+    Args:
+        buffer: into which the connection will read.
+        address: the peer's, as text.
+        port: the peer's.
+        source: our own address to come from, or None to let the system choose.
+
+    Raises:
+        OSError: what the system said; a timeout included.
+    """
+    loop = asyncio.get_running_loop()
+    sock = sockopts.make(address)
+    try:
+        sockopts.prepare(sock)
+        if source is not None:
+            sock.bind((source, 0))
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await loop.sock_connect(sock, (address, port))
+        factory: Callable[[], Transport] = lambda: Transport(buffer)  # noqa: E731 - names the type
+        _, transport = await loop.create_connection(factory, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return transport

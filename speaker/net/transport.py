@@ -1,0 +1,153 @@
+"""One TCP connection.
+
+Chunks go up through `Handlers`, whole messages come down through `write`. One buffer is shared by
+all connections of a loop: the loop asks for it, fills it and reports in one go, and the chunk is
+copied out before anything else happens. When the socket does not take what is written, the
+transport says so once (``on_full``) and once more when there is room (``on_room``); what was
+written meanwhile waits in it, so its owner should stop writing routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+CHUNK = 64 * 1024
+"""Octets read at once: enough to make the calls cheap, little enough not to keep others waiting."""
+
+_HIGH_WATER = 256 * 1024
+
+
+class Handlers(Protocol):
+    """Who is told of a connection's life."""
+
+    def on_chunk(self, transport: Transport, chunk: bytes) -> None:
+        """Octets came."""
+
+    def on_lost(self, transport: Transport, error: str) -> None:
+        """The connection is gone."""
+
+    def on_room(self, transport: Transport) -> None:
+        """There is room to write again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Both ends of a connection, addresses as text."""
+
+    local: str
+    local_port: int
+    remote: str
+    remote_port: int
+
+
+class ReadBuffer:
+    """The one buffer into which the loop reads."""
+
+    def __init__(self, size: int = CHUNK) -> None:
+        self.view = memoryview(bytearray(size))
+
+
+class Transport(asyncio.BufferedProtocol):
+    """One TCP connection; the protocol object of asyncio and its transport in one.
+
+    Args:
+        buffer: shared by all connections of the loop.
+        handlers: who is told; may be set later, until then chunks are not read.
+    """
+
+    def __init__(self, buffer: ReadBuffer, handlers: Handlers | None = None) -> None:
+        self._buffer = buffer
+        self._transport: asyncio.Transport | None = None
+        self.handlers = handlers
+        self.is_full = False
+        self.endpoints: Endpoints | None = None
+        self.interface = 0
+        self._gone = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio: the connection stands."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        local = transport.get_extra_info("sockname")
+        remote = transport.get_extra_info("peername")
+        if local and remote:
+            self.endpoints = Endpoints(_plain(local[0]), local[1], _plain(remote[0]), remote[1])
+            self.interface = remote[3] if len(remote) > 3 else 0
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Asyncio: where to read into."""
+        return self._buffer.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Asyncio: so much was read."""
+        if self.handlers is not None and not self._gone:
+            self.handlers.on_chunk(self, bytes(self._buffer.view[:nbytes]))
+
+    def eof_received(self) -> bool:
+        """Asyncio: the other end has finished; so do we."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Asyncio: the connection is gone."""
+        if self._gone:
+            return
+        self._gone = True
+        if self.handlers is not None:
+            self.handlers.on_lost(self, _words(exc) if exc else "the peer closed the connection")
+
+    def pause_writing(self) -> None:
+        """Asyncio: the socket takes no more."""
+        self.is_full = True
+
+    def resume_writing(self) -> None:
+        """Asyncio: the socket takes more."""
+        self.is_full = False
+        if self.handlers is not None and not self._gone:
+            self.handlers.on_room(self)
+
+    def write(self, messages: list[bytes]) -> None:
+        """Write whole messages."""
+        if self._transport is not None and not self._gone:
+            self._transport.writelines(messages)
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._transport is not None and not self._gone and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Flush, close, and say nothing more."""
+        self._gone = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, unsent octets lost, and say nothing more."""
+        self._gone = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket, for its options."""
+        found: Any = self._transport.get_extra_info("socket") if self._transport else None
+        return cast("socket.socket | None", found)
+
+
+def _plain(address: str) -> str:
+    """Drop the zone of a link-local address."""
+    return address.partition("%")[0]
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,113 @@
+"""What an embedder is told: sessions that come and go, routes that change.
+
+Every follower has a queue of its own with a bound; one that does not keep up loses the oldest
+notices and is told how many, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fsm.negotiation import Negotiated
+from speaker.rib.loc_rib import Delta
+
+QUEUE = 10_000
+"""Notices that wait for one follower at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEstablished:
+    """A session is up."""
+
+    peer: str
+    address: str
+    negotiated: Negotiated
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDown:
+    """A session is down; the reason is a sentence."""
+
+    peer: str
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesChanged:
+    """Best paths have changed."""
+
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class NoticesLost:
+    """The follower was too slow; so many notices are lost."""
+
+    count: int
+
+
+Notice: TypeAlias = SessionEstablished | SessionDown | RoutesChanged | NoticesLost
+
+
+class _Follower:
+    """The queue of one follower."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Notice] = deque()
+        self.lost = 0
+        self.closed = False
+        self.news = asyncio.Event()
+
+
+class Notices:
+    """Tells followers what happens."""
+
+    def __init__(self) -> None:
+        self._followers: list[_Follower] = []
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody follows."""
+        return bool(self._followers)
+
+    def tell(self, notice: Notice) -> None:
+        """Tell everybody who follows."""
+        for follower in self._followers:
+            if len(follower.queue) >= QUEUE:
+                follower.queue.popleft()
+                follower.lost += 1
+            follower.queue.append(notice)
+            follower.news.set()
+
+    def follow(self) -> AsyncIterator[Notice]:
+        """Follow from now on, until `close`."""
+        follower = _Follower()
+        self._followers.append(follower)
+        return self._notices_of(follower)
+
+    async def _notices_of(self, follower: _Follower) -> AsyncIterator[Notice]:
+        try:
+            while True:
+                while follower.queue:
+                    if follower.lost:
+                        lost, follower.lost = follower.lost, 0
+                        yield NoticesLost(lost)
+                    yield follower.queue.popleft()
+                if follower.closed:
+                    return
+                follower.news.clear()
+                await follower.news.wait()
+        finally:
+            if follower in self._followers:
+                self._followers.remove(follower)
+
+    def close(self) -> None:
+        """End every iteration once its queue is empty."""
+        for follower in self._followers:
+            follower.closed = True
+            follower.news.set()

@@ -1,0 +1,70 @@
+"""One turn of work after each batch of input, with a time budget; and the collector's policy.
+
+What peers say changes tables at once; telling the others and the kernel happens here, once for all
+that came in meanwhile. A turn does steps until nothing is left or its time is over, then lets the
+loop read, write and ring alarms, and goes on. A step is small by its own account (some thousands of
+prefixes at the most).
+
+Python's cyclic collector looks at every container there is; the tables hold millions of references
+and hardly a cycle. `tune_collector` raises its thresholds, and what lives long is frozen once the
+router stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+
+from speaker import log
+from speaker.clock import Clock
+
+BUDGET = 0.005
+"""Seconds that a turn may take before others have their say."""
+
+
+class Turn:
+    """Runs steps of work between batches of input.
+
+    Args:
+        clock: measures the budget.
+        step: does some work; False when nothing was left.
+    """
+
+    def __init__(self, clock: Clock, step: Callable[[], bool]) -> None:
+        self._clock = clock
+        self._step = step
+        self._scheduled = False
+        self.turns = 0
+
+    def schedule(self) -> None:
+        """Let a turn run soon, once."""
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        self._scheduled = False
+        self.turns += 1
+        end = self._clock.now() + BUDGET
+        try:
+            while self._step():
+                if self._clock.now() >= end:
+                    self.schedule()
+                    return
+        except Exception:
+            # One of the two places where everything is caught: a fault of ours in one step must
+            # not stop the router.
+            log.turn_failed()
+            self.schedule()
+
+
+def tune_collector() -> None:
+    """Make the collector rare; reference counting does the work."""
+    gc.set_threshold(200_000, 50, 100)
+
+
+def freeze() -> None:
+    """Take what exists now out of the collector's sight."""
+    gc.collect()
+    gc.freeze()
