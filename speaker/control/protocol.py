@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fsm.errors import SpeakerError
+from speaker.errors import HintedError
 
 SOCKET_NAME = "wren.sock"
 
@@ -24,21 +24,8 @@ MAX_REQUEST = 64 * 1024
 """Bytes of the longest request; a longer one is refused and its connection closed."""
 
 
-class ControlError(SpeakerError):
-    """A request that cannot be answered, in words for the person who made it.
-
-    Attributes:
-        message: what is wrong.
-        hint: what to do about it; may be empty.
-    """
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message}; {self.hint}" if self.hint else self.message
+class ControlError(HintedError):
+    """A request that cannot be answered, in words for the person who made it."""
 
 
 def socket_path(run_dir: Path) -> Path:

@@ -185,7 +185,7 @@ class _Loader:
                 str(self._path), 1, 1, "", "vanished", "there is no such directory any more"
             )
             return LoadResult(self._resources(self._in_force), (problem,))
-        reports = _read_all(self._path)
+        reports = read_all(self._path)
         valid = [report for report in reports if report.valid]
         refused = [report for report in reports if not report.valid]
         kept = self._kept(valid, refused)
@@ -242,8 +242,8 @@ def _is_loop(folder: Path) -> bool:
     return folder.is_symlink() and folder.absolute().is_relative_to(folder.resolve())
 
 
-def _read_all(path: Path) -> list[Report]:
-    """Read all files, again if they changed meanwhile: half an edit is none."""
+def read_all(path: Path) -> list[Report]:
+    """Read all files, or one, again if they changed meanwhile: half an edit is none."""
     for _ in range(READINGS):
         before = _signature(path)
         reports = [report for file in _files(path) for report in _read(file)]
