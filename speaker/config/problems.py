@@ -8,12 +8,15 @@ that do not make a document invalid: they travel in a list of their own and have
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 FieldPath: TypeAlias = tuple[str | int, ...]
 """Keys and list positions from the top of a document, ``("spec", "filters", 0)``."""
@@ -70,7 +73,7 @@ def show_path(path: FieldPath) -> str:
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif "." in step or "/" in step:
+        elif not _PLAIN.match(step):
             text += f"[{step!r}]"
         else:
             text += f".{step}" if text else step
