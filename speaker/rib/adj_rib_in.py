@@ -57,6 +57,9 @@ class AdjRibIn:
             if used is None:
                 self._refuse(part)
             else:
+                if used is not path:
+                    # Numbers that a filter prepends change within which AS its MED compares.
+                    self._loc_rib.note(used)
                 self._accept(used, part)
 
     def _accept(self, path: Path, nlris: list[Nlri]) -> None:
@@ -101,6 +104,7 @@ class AdjRibIn:
         same = keeps_one and all(path is received[nlri] for nlri, path in self.paths.items())
         self.received = self.paths if same else dict(received)
         for used, part in changed:
+            self._loc_rib.note(used)
             self._loc_rib.announced(self, used, part)
         if lost:
             self._loc_rib.withdrawn(self, lost)
