@@ -167,7 +167,9 @@ class AttributeTable:
         address = attributes.next_hop
         if not any(address):
             return "" if attributes.link_local else "the next hop is the unspecified address"
-        if is_multicast(address) or is_loopback(address):
+        # A session over loopback, as in a test bed on one machine, has its next hops there too.
+        on_loopback = is_loopback(address) and not is_loopback(self.intake.source.address)
+        if is_multicast(address) or on_loopback:
             return "the next hop is no unicast address of a neighbour"
         if self._next_hops.is_own(address):
             return "the next hop is our own address"
@@ -198,4 +200,4 @@ def is_loopback(address: bytes) -> bool:
     """Tell whether an address is a loopback address or of network 0."""
     if len(address) == 4:
         return address[0] in (0, 127)
-    return not any(address[:15]) and address[15] == 1
+    return bool(address) and not any(address[:15]) and address[15] == 1

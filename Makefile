@@ -1,0 +1,53 @@
+# One command sets up what it needs and does its job; run it as root, or with sudo at hand.
+#
+#   make demo          a four-node lab, its status, routes and a ping; make demo KEEP=1 leaves it up
+#   make test          everything that must pass
+#   make check         the static checks alone
+#   make soak          what takes longer than a commit should wait
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: all setup setup-test demo test check unit soak clean
+
+all: test
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml .ci/setup
+	.ci/setup base
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+setup-test: $(VENV)/.ready-test
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	.ci/setup peers
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+demo: setup
+	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
+
+check: setup-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+test: check
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+unit: setup-test
+	$(BIN)/python -m pytest -m "not netns and not interop"
+
+soak: setup-test
+	$(BIN)/python -m pytest -m soak --hypothesis-profile=soak --timeout=1800
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
