@@ -316,6 +316,8 @@ class Peer:
     def _updates(self, connection: Connection, messages: list[RawMessage]) -> None:
         """Learn a run of UPDATEs; the session hears of it once."""
         side = connection.side
+        if self._connections.get(side) is not connection:
+            return
         self.handle(UpdateMsg(side))
         exchange = self.exchange
         if exchange is None or self._connections.get(side) is not connection:

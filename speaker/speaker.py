@@ -59,6 +59,9 @@ SLICE = 2048
 BACKLOG_HIGH, BACKLOG_LOW = 100_000, 20_000
 """With so many changes waiting, peers are not read from; until so few are left."""
 
+PATIENCE = 0.01
+"""Seconds between looks at a kernel that is far behind."""
+
 MAX_PATHS = 16
 """Equal paths that share the traffic to a prefix."""
 
@@ -129,6 +132,7 @@ class Speaker:
         self._buried: list[AdjRibIn] = []
         self._turn = Turn(self.clock, self._step)
         self._recovery_alarm = Alarm(self.clock, self.work)
+        self._patience = Alarm(self.clock, self.work)
         self._paused = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._extra: dict[Family, dict[Nlri, Path]] = {family: {} for family in self.loc_ribs}
@@ -205,7 +209,10 @@ class Speaker:
                 peer.resume_reading()
         if not busy:
             self._check_recovery()
-        return busy or self._paused
+            if self._paused:
+                # Only the kernel is behind: look again when it has had time.
+                self._patience.set(self.clock.now() + PATIENCE)
+        return busy
 
     def _spread(self, loc_rib: LocRib) -> None:
         delta = loc_rib.take(SLICE)
@@ -325,6 +332,7 @@ class Speaker:
         for peer in list(self.peers.values()):
             peer.close(Cease.ADMINISTRATIVE_SHUTDOWN)
         self._recovery_alarm.cancel()
+        self._patience.cancel()
         self.notices.close()
         if self.kernel is not None:
             await asyncio.to_thread(self.kernel.stop, withdraw)
