@@ -21,7 +21,7 @@ from speaker.rib.loc_rib import Delta, LocRib
 from tests.support.builders import few_prefixes, peers, replay
 from tests.support.routes import attributes
 
-PREFIXES = few_prefixes(6)
+PREFIXES = few_prefixes(4)
 PEERS = 4
 HOPS = 3
 PREPENDING = Filter([Rule(Action.ACCEPT, operations=(PrependAsPath((65001,)),))])
@@ -172,7 +172,7 @@ def offers(meds: list[int | None]) -> st.SearchStrategy[Offer]:
 
 def actions(meds: list[int | None]) -> st.SearchStrategy[list[tuple[object, ...]]]:
     peer = st.integers(0, PEERS - 1)
-    some = st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=6, unique=True)
+    some = st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=4, unique=True)
     limit = st.none() | st.integers(1, 3)
     announce = st.tuples(st.just("announce"), peer, offers(meds), some)
     return st.lists(
@@ -187,7 +187,8 @@ def actions(meds: list[int | None]) -> st.SearchStrategy[list[tuple[object, ...]
             st.tuples(st.just("move"), st.integers(0, HOPS - 1), st.booleans(), st.integers(0, 2)),
             st.tuples(st.just("take"), limit),
         ),
-        max_size=25,
+        min_size=10,
+        max_size=40,
     )
 
 
