@@ -38,7 +38,7 @@ def run_in_namespace(function: Callable[[], T]) -> T:
                 raise OSError(ctypes.get_errno(), "unshare")
             sh("ip link set lo up")
             result.append(function())
-        except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
+        except BaseException as error:  # raised again in the test
             failure.append(error)
 
     thread = threading.Thread(target=body)
@@ -93,9 +93,9 @@ def route_monitor() -> Iterator[list[str]]:
         reader.start()
         # The monitor has begun to listen when it tells of a route made to find that out.
         while not any("198.18.255.255" in line for line in lines):
-            sh("ip route replace blackhole 198.18.255.255/32")
+            sh("ip route add blackhole 198.18.255.255/32")
+            sh("ip route del blackhole 198.18.255.255/32")
             time.sleep(0.02)
-        sh("ip route del blackhole 198.18.255.255/32")
         try:
             yield lines
             sh("ip route add blackhole 198.18.255.254/32")
