@@ -153,5 +153,3 @@ class VersionView(TypedDict):
     """The answer of ``version``."""
 
     version: str
-    node: str
-    pid: int

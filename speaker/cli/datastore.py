@@ -1,0 +1,57 @@
+"""What the commands that only look read from a directory of resources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from speaker.config.across import problems_across
+from speaker.config.problems import Problem
+from speaker.config.reading import Report
+from speaker.config.store import Resources
+from speaker.datastore.directory import load_directory, read_all
+from speaker.errors import ConfigError
+
+
+def show_problem(problem: Problem) -> str:
+    """Give ``file:line:column: field: message (rule)``."""
+    field = f"{problem.field}: " if problem.field else ""
+    place = f"{problem.file}:{problem.line}:{problem.column}"
+    return f"{place}: {field}{problem.message} ({problem.rule})"
+
+
+def read_resources(path: Path) -> Resources:
+    """Read a directory as the daemon would; what it would refuse is told on stderr.
+
+    Raises:
+        ConfigError: there is nothing at that path.
+    """
+    _need(path)
+    loaded = load_directory(path)
+    for problem in loaded.problems:
+        typer.echo(f"refused: {show_problem(problem)}", err=True)
+    return loaded.resources
+
+
+def read_reports(paths: Sequence[Path]) -> list[Report]:
+    """Check all documents of files and directories, also against each other.
+
+    Raises:
+        ConfigError: there is nothing at one of the paths.
+    """
+    for path in paths:
+        _need(path)
+    reports = [report for path in paths for report in read_all(path)]
+    across = problems_across(reports)
+    return [
+        replace(report, problems=(*report.problems, *across.get(number, ())))
+        for number, report in enumerate(reports)
+    ]
+
+
+def _need(path: Path) -> None:
+    if not path.exists():
+        raise ConfigError(f"there is no {path}", "name a file or directory of resources")

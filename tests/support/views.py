@@ -1,0 +1,75 @@
+"""Answers of a daemon, with values that tests need not care about filled in."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from speaker.control.views import PeerView, RouteView, StatusView
+
+
+def peer_view(address: str, **changed: Any) -> PeerView:
+    """Make a peer; an established one of the mesh unless said otherwise."""
+    view: dict[str, Any] = {
+        "name": "Mesh_" + address.replace(".", "_").replace(":", "_"),
+        "resource": "",
+        "type": "node-to-node mesh",
+        "address": address,
+        "port": 179,
+        "family": "ipv6" if ":" in address else "ipv4",
+        "localAS": 64512,
+        "remoteAS": 64512,
+        "state": "up",
+        "bgpState": "Established",
+        "since": 0.0,
+        "uptime": None,
+        "info": "",
+        "lastError": "",
+        "nextTry": None,
+        "families": {},
+        "passive": False,
+        "negotiated": None,
+    }
+    assert changed.keys() <= view.keys()
+    return cast(PeerView, view | changed)
+
+
+def status_view(*peers: PeerView, **changed: Any) -> StatusView:
+    """Make an answer to ``status``."""
+    view: dict[str, Any] = {
+        "node": "r1",
+        "asn": 64512,
+        "routerID": "10.0.0.1",
+        "mode": "calico",
+        "version": "0.1.0",
+        "pid": 4711,
+        "since": 0.0,
+        "peers": list(peers),
+        "conditions": [],
+        "kernel": {"enabled": True, "table": 254, "protocol": 12, "installed": {}, "refused": []},
+    }
+    assert changed.keys() <= view.keys()
+    return cast(StatusView, view | changed)
+
+
+def route_view(prefix: str, **changed: Any) -> RouteView:
+    """Make a path, the best one, from a peer of the mesh."""
+    view: dict[str, Any] = {
+        "prefix": prefix,
+        "family": "ipv6" if ":" in prefix else "ipv4",
+        "best": True,
+        "peer": "Mesh_10_0_0_2",
+        "nextHop": "10.0.0.2",
+        "interface": "eth0",
+        "asPath": "",
+        "origin": "IGP",
+        "localPref": 100,
+        "med": None,
+        "communities": [],
+        "largeCommunities": [],
+        "preference": None,
+        "reason": "best",
+        "kernel": "installed",
+        "attributes": {},
+    }
+    assert changed.keys() <= view.keys()
+    return cast(RouteView, view | changed)
