@@ -103,7 +103,7 @@ class Directory:
 
     Args:
         path: the directory; it may vanish and come back.
-        on_load: is given each result, whether its resources are new or not; for problems.
+        on_load: is given each result that differs from the one before, for its problems.
     """
 
     def __init__(
@@ -113,7 +113,6 @@ class Directory:
         self._on_load = on_load or (lambda _: None)
         self._loader = _Loader(self._path)
         self._lock = threading.Lock()
-        self._told: tuple[Problem, ...] = ()
 
     def load(self) -> LoadResult:
         """Read the directory now; may be called from any thread."""
@@ -123,11 +122,12 @@ class Directory:
     async def snapshots(self) -> AsyncGenerator[Resources, None]:
         """Yield the resources now, and again after each edit that changed them."""
         current: Resources | None = None
+        told: LoadResult | None = None
         async for _ in self._edits():
             # In a thread: thousands of documents take longer than a session's turn may.
             result = await asyncio.to_thread(self.load)
-            if current is None or result.problems != self._told or result.resources != current:
-                self._told = result.problems
+            if result != told:
+                told = result
                 self._on_load(result)
             if current is None or result.resources != current:
                 current = result.resources

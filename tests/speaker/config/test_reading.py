@@ -6,6 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from speaker.config.effects import NOT_YET_EFFECTIVE
 from speaker.config.kinds import Kind
@@ -16,6 +19,7 @@ from speaker.config.resources import (
     BGPFilterSpec,
     BGPPeer,
     BGPPeerSpec,
+    IPPoolSpec,
     Node,
     SecretResource,
 )
@@ -273,6 +277,51 @@ VALID_OTHERS: list[dict[str, Any]] = [
     ),
 ]
 
+INVALID_RULES: list[tuple[dict[str, Any], str, str]] = [
+    ({"cidr": "10.0.0.0/8"}, "spec.importV4[0].matchOperator", "required"),
+    ({"matchOperator": "In"}, "spec.importV4[0].cidr", "required"),
+    ({"cidr": "10.0.0.1/8", "matchOperator": "In"}, "spec.importV4[0].cidr", "cidr"),
+    ({"cidr": "fd00::/8", "matchOperator": "In"}, "spec.importV4[0].cidr", "family"),
+    ({"prefixLength": {"min": 8}}, "spec.importV4[0].prefixLength", "required"),
+    (
+        {**LENGTH, "prefixLength": {"max": 33}},
+        "spec.importV4[0].prefixLength.max",
+        "less-than-equal",
+    ),
+    ({"source": "Kernel"}, "spec.importV4[0].source", "enum"),
+    ({"interface": "a" * 16}, "spec.importV4[0].interface", "interface"),
+    ({"peerType": "ebgp"}, "spec.importV4[0].peerType", "enum"),
+    (
+        {"communities": {"values": ["1:1", "1:2"]}},
+        "spec.importV4[0].communities.values",
+        "too-long",
+    ),
+    (
+        {"communities": {"values": ["1:01"]}},
+        "spec.importV4[0].communities.values[0]",
+        "community",
+    ),
+    ({"asPathPrefix": ["x"]}, "spec.importV4[0].asPathPrefix[0]", "as-number"),
+    ({"priority": 0}, "spec.importV4[0].priority", "greater-than-equal"),
+    ({"operations": []}, "spec.importV4[0].operations", "too-short"),
+    ({"operations": [{}]}, "spec.importV4[0].operations[0]", "exclusive"),
+    (
+        {"operations": [{"addCommunity": {"value": "1:1"}, "setPriority": {"value": 1}}]},
+        "spec.importV4[0].operations[0]",
+        "exclusive",
+    ),
+    (
+        {"operations": [{"setPriority": {"value": 2147483647}}]},
+        "spec.importV4[0].operations[0].setPriority.value",
+        "less-than-equal",
+    ),
+    (
+        {"action": "Reject", "operations": [{"setPriority": {"value": 1}}]},
+        "spec.importV4[0].operations",
+        "exclusive",
+    ),
+]
+
 INVALID_OTHERS: list[tuple[dict[str, Any], str, str]] = [
     (settings("node.n", asNumber=5), "spec.asNumber", "default-only"),
     (settings("node.n", nodeToNodeMeshEnabled=True), "spec.nodeToNodeMeshEnabled", "default-only"),
@@ -399,50 +448,7 @@ INVALID_OTHERS: list[tuple[dict[str, Any], str, str]] = [
     ),
     *(
         (document("BGPFilter", "f", {"importV4": [{"action": "Accept", **rule}]}), field, wrong)
-        for rule, field, wrong in [
-            ({"cidr": "10.0.0.0/8"}, "spec.importV4[0].matchOperator", "required"),
-            ({"matchOperator": "In"}, "spec.importV4[0].cidr", "required"),
-            ({"cidr": "10.0.0.1/8", "matchOperator": "In"}, "spec.importV4[0].cidr", "cidr"),
-            ({"cidr": "fd00::/8", "matchOperator": "In"}, "spec.importV4[0].cidr", "family"),
-            ({"prefixLength": {"min": 8}}, "spec.importV4[0].prefixLength", "required"),
-            (
-                {**LENGTH, "prefixLength": {"max": 33}},
-                "spec.importV4[0].prefixLength.max",
-                "less-than-equal",
-            ),
-            ({"source": "Kernel"}, "spec.importV4[0].source", "enum"),
-            ({"interface": "a" * 16}, "spec.importV4[0].interface", "interface"),
-            ({"peerType": "ebgp"}, "spec.importV4[0].peerType", "enum"),
-            (
-                {"communities": {"values": ["1:1", "1:2"]}},
-                "spec.importV4[0].communities.values",
-                "too-long",
-            ),
-            (
-                {"communities": {"values": ["1:01"]}},
-                "spec.importV4[0].communities.values[0]",
-                "community",
-            ),
-            ({"asPathPrefix": ["x"]}, "spec.importV4[0].asPathPrefix[0]", "as-number"),
-            ({"priority": 0}, "spec.importV4[0].priority", "greater-than-equal"),
-            ({"operations": []}, "spec.importV4[0].operations", "too-short"),
-            ({"operations": [{}]}, "spec.importV4[0].operations[0]", "exclusive"),
-            (
-                {"operations": [{"addCommunity": {"value": "1:1"}, "setPriority": {"value": 1}}]},
-                "spec.importV4[0].operations[0]",
-                "exclusive",
-            ),
-            (
-                {"operations": [{"setPriority": {"value": 2147483647}}]},
-                "spec.importV4[0].operations[0].setPriority.value",
-                "less-than-equal",
-            ),
-            (
-                {"action": "Reject", "operations": [{"setPriority": {"value": 1}}]},
-                "spec.importV4[0].operations",
-                "exclusive",
-            ),
-        ]
+        for rule, field, wrong in INVALID_RULES
     ),
 ]
 
@@ -629,7 +635,10 @@ def test_nodes_and_pools_of_calico_2_are_converted() -> None:
 
 @pytest.mark.parametrize("kind", NOT_YET_EFFECTIVE)
 def test_the_list_of_fields_without_effect_names_real_fields(kind: Kind) -> None:
-    specs = {Kind.BGP_PEER: BGPPeerSpec, Kind.BGP_CONFIGURATION: BGPConfigurationSpec}
+    specs: dict[Kind, type[BaseModel]] = {
+        Kind.BGP_PEER: BGPPeerSpec,
+        Kind.BGP_CONFIGURATION: BGPConfigurationSpec,
+    }
     names = {name for name in NOT_YET_EFFECTIVE[kind] if not name.startswith("wren.bgp/")}
     assert names <= fields_of(specs[kind])
 
@@ -753,3 +762,36 @@ def test_one_address_for_two_nodes_is_no_mistake() -> None:
 
 def test_filters_have_all_four_chains() -> None:
     assert fields_of(BGPFilterSpec) == {"exportV4", "importV4", "exportV6", "importV6"}
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("a.1:/")
+words = st.sampled_from(
+    sorted(
+        {"metadata", "name", "labels", "annotations", "spec", "min", "max", "values", "value"}
+        | {"wren.bgp/passive", "wren.bgp/families", "bgp", "ipip", "stringData", "data", "scope"}
+        | {"prefix", "action", "cidr", "matchOperator", "prefixLength", "operations", "status"}
+        | fields_of(BGPPeerSpec)
+        | fields_of(BGPConfigurationSpec)
+        | fields_of(BGPFilterSpec)
+        | fields_of(IPPoolSpec)
+    )
+)
+nonsense = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.sampled_from(list(Kind)),
+    st.sampled_from(["projectcalico.org/v3", "v1"]),
+    st.dictionaries(words, nonsense, max_size=5),
+    st.dictionaries(words, nonsense, max_size=6),
+)
+def test_any_nonsense_is_refused_or_read(
+    kind: Kind, version: str, tree: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    item = {"spec": spec, "metadata": {"name": "n"}, **tree, "kind": kind, "apiVersion": version}
+    (report,) = read_file(json.dumps([item]), "f.json")
+    assert report.valid == (report.resource is not None)

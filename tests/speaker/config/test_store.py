@@ -1,0 +1,48 @@
+"""The set of resources."""
+
+from __future__ import annotations
+
+import json
+
+from speaker.config.kinds import Kind
+from speaker.config.reading import read_file
+from speaker.config.store import build
+from tests.support.resources import node, peer, resources, settings
+
+TOR = {"peerIP": "10.9.0.1", "asNumber": 65000}
+
+
+def test_sets_are_equal_by_their_resources_and_not_by_their_places() -> None:
+    text = json.dumps([node("a"), settings()])
+    first, _ = build(read_file(text, "one.json"))
+    second, _ = build(read_file("\n\n" + text, "two.json"))
+    assert first == second
+    assert first.place(Kind.NODE, "a") == "one.json:1"
+    assert second.place(Kind.NODE, "a") == "two.json:3"
+    assert first.place(Kind.NODE, "b") == ""
+    assert len(first) == 2
+
+
+def test_resources_are_sorted_by_name() -> None:
+    assert list(resources(node("c"), node("a"), node("b")).nodes) == ["a", "b", "c"]
+
+
+def test_one_name_may_be_used_by_several_kinds() -> None:
+    assert len(resources(node("default"), settings("default"))) == 2
+
+
+def test_of_a_name_used_twice_the_first_stays_and_both_places_are_named() -> None:
+    first = read_file(json.dumps(peer("p", **TOR)), "a.json")
+    second = read_file(json.dumps(peer("p", **TOR, filters=["f"])), "b.json")
+    built, (problem,) = build([*first, *second])
+    assert built.peers["p"].spec.filters == []
+    assert (problem.file, problem.rule) == ("b.json", "duplicate-name")
+    assert "a.json:1" in problem.message
+
+
+def test_a_name_in_force_is_not_taken_over_by_a_newcomer() -> None:
+    newcomer = read_file(json.dumps(peer("p", **TOR, filters=["f"])), "a.json")
+    holder = read_file(json.dumps(peer("p", **TOR)), "b.json")
+    built, (problem,) = build([*newcomer, *holder], {(Kind.BGP_PEER, "p"): "b.json"})
+    assert built.peers["p"].spec.filters == []
+    assert problem.file == "a.json"
