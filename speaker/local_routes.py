@@ -16,7 +16,7 @@ from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
 from policy.attributes import local_attributes
 from policy.decision import DecisionOptions, rank
 from policy.path import Hop, NextHop, Path, Source, SourceKind
-from policy.prefix import Nlri
+from policy.prefix import Nlri, covers, parse_prefix
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.loc_rib import LocRib
 from speaker.rib.underlay import KernelRoute, RouteKind
@@ -118,6 +118,8 @@ class LocalRoutes:
         family = FAMILIES[afi]
         ignored = (*ignored_interfaces, *_NOT_DIRECT)
         for nlri, routes in changes:
+            if is_local_scope(afi, nlri):
+                continue
             self._learn_one(family, nlri, SourceKind.DIRECT, _direct(routes, ignored))
             self._learn_one(family, nlri, SourceKind.KERNEL, _alien(routes))
 
@@ -140,7 +142,8 @@ class LocalRoutes:
             rib.announce(path, [nlri])
 
     def _learned(self, rib: AdjRibIn, kind: SourceKind, route: KernelRoute) -> Path:
-        metric = route.metric or None
+        # A connected subnet has the metric of its family's default, not a priority of its own.
+        metric = None if kind is SourceKind.DIRECT else route.metric or None
         key = (kind, rib.family, route.hops, metric, route.kind)
         path = self._paths.get(key)
         if path is None:
@@ -150,6 +153,21 @@ class LocalRoutes:
             path.rank = rank(path, self._options)
             self._paths[key] = path
         return path
+
+
+def is_local_scope(afi: Afi, nlri: Nlri) -> bool:
+    """Tell whether a prefix means something on its link only: link-local or multicast."""
+    local = _LOCAL_SCOPE[afi]
+    return any(covers(prefix, nlri) for prefix in local)
+
+
+_LOCAL_SCOPE = {
+    afi: tuple(parse_prefix(text)[1] for text in texts)
+    for afi, texts in {
+        Afi.IPV4: ("169.254.0.0/16", "224.0.0.0/4"),
+        Afi.IPV6: ("fe80::/10", "ff00::/8"),
+    }.items()
+}
 
 
 def _one_gateway(hops: tuple[Hop, ...]) -> bytes:

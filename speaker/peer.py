@@ -248,7 +248,7 @@ class Peer:
 
     def _adopt(self, side: Side, transport: Transport) -> None:
         self._connections[side] = Connection(side, transport)
-        transport.handlers = self
+        transport.attach(self)
 
     def _connection(self, transport: Transport) -> Connection | None:
         for connection in self._connections.values():

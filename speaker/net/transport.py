@@ -55,7 +55,7 @@ class Transport(asyncio.BufferedProtocol):
 
     Args:
         buffer: shared by all connections of the loop.
-        handlers: who is told; may be set later, until then chunks are not read.
+        handlers: who is told; may come later, by `attach`.
     """
 
     def __init__(self, buffer: ReadBuffer, handlers: Handlers | None = None) -> None:
@@ -66,6 +66,9 @@ class Transport(asyncio.BufferedProtocol):
         self.endpoints: Endpoints | None = None
         self.interface = 0
         self._gone = False
+        # What came, and how it ended, before anybody was there to be told.
+        self._early: list[bytes] = []
+        self._end = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: the connection stands."""
@@ -83,8 +86,11 @@ class Transport(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Asyncio: so much was read."""
-        if self.handlers is not None and not self._gone:
-            self.handlers.on_chunk(self, bytes(self._buffer.view[:nbytes]))
+        chunk = bytes(self._buffer.view[:nbytes])
+        if self.handlers is None or self._early:
+            self._early.append(chunk)
+        elif not self._gone:
+            self.handlers.on_chunk(self, chunk)
 
     def eof_received(self) -> bool:
         """Asyncio: the other end has finished; so do we."""
@@ -95,8 +101,23 @@ class Transport(asyncio.BufferedProtocol):
         if self._gone:
             return
         self._gone = True
-        if self.handlers is not None:
-            self.handlers.on_lost(self, _words(exc) if exc else "the peer closed the connection")
+        self._end = _words(exc) if exc else "the peer closed the connection"
+        if self.handlers is not None and not self._early:
+            self.handlers.on_lost(self, self._end)
+
+    def attach(self, handlers: Handlers) -> None:
+        """Say who is told from now on; what came before is told first, in a moment."""
+        self.handlers = handlers
+        if self._early or self._end:
+            asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        early, self._early = self._early, []
+        for chunk in early:
+            if self.handlers is not None and (self._end or not self._gone):
+                self.handlers.on_chunk(self, chunk)
+        if self._end and self.handlers is not None:
+            self.handlers.on_lost(self, self._end)
 
     def pause_writing(self) -> None:
         """Asyncio: the socket takes no more."""
