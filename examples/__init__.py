@@ -1,0 +1,1 @@
+"""Labs to look at, and the demo that shows one."""
