@@ -61,7 +61,7 @@ from speaker import log
 from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
 from speaker.exchange import Exchange
-from speaker.net.dialer import dial
+from speaker.net.dialer import dial, explain
 from speaker.net.transport import ReadBuffer, Transport
 from speaker.session_config import session_config
 from speaker.wire import codec, framing
@@ -225,8 +225,7 @@ class Peer:
             )
         except OSError as error:
             self._dialling = None
-            text = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            self.handle(TcpConnectionFails(Side.OUTGOING, text))
+            self.handle(TcpConnectionFails(Side.OUTGOING, explain(error)))
             return
         self._dialling = None
         self._adopt(Side.OUTGOING, transport)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 
 from speaker.net import sockopts
@@ -44,3 +45,13 @@ async def dial(
         sock.close()
         raise
     return transport
+
+
+def explain(error: OSError) -> str:
+    """Say in the system's words why a connection did not come about."""
+    if isinstance(error, TimeoutError) and not error.errno:
+        return f"no answer within {CONNECT_TIMEOUT:.0f} s"
+    if error.errno:
+        # The loops put their own sentence with address and port into strerror.
+        return os.strerror(error.errno)
+    return str(error)
