@@ -29,16 +29,16 @@ from policy.outbound import GroupKey, export_partition, rewrite
 from policy.path import Path, Source
 from policy.prefix import Nlri
 from speaker.rib.loc_rib import Delta, LocRib
-from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals
+from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals, room_for_nlri
 
 
 class OutRoute:
     """What a path becomes on its way out, for one group.
 
     Attributes:
+        path: where it came from.
         attributes: encoded, as they stand in an UPDATE.
         next_hop: for MP_REACH_NLRI; of IPv4 routes it stands in the attributes.
-        source: where the path came from.
         avoids: address of the member that must not get it because it is the next hop, or empty.
     """
 
@@ -115,7 +115,7 @@ class ExportGroup:
         self.members: list[Member] = []
         self._loc_rib = loc_rib
         self._wake = wake
-        self._outs: dict[tuple[Path, Verdict], OutRoute] = {}
+        self._outs: dict[tuple[Path, Verdict], OutRoute | None] = {}
         self._fill()
 
     def _fill(self) -> None:
@@ -125,18 +125,27 @@ class ExportGroup:
             by_path.setdefault(path, []).append(nlri)
         for path, nlris in by_path.items():
             for verdict, part in export_partition(nlris, path, self.key):
-                if verdict.accepted:
-                    self.table.update(dict.fromkeys(part, self._out(path, verdict)))
+                out = self._out(path, verdict)
+                if out is not None:
+                    self.table.update(dict.fromkeys(part, out))
 
-    def _out(self, path: Path, verdict: Verdict) -> OutRoute:
-        found = self._outs.get((path, verdict))
-        if found is None:
-            outbound = rewrite(path, self.key, verdict.operations)
-            avoids = b"" if outbound.next_hop == self.key.local_address else outbound.next_hop
-            next_hop = outbound.next_hop + outbound.link_local
-            found = OutRoute(path, outbound.raw, next_hop, avoids)
-            self._outs[path, verdict] = found
-        return found
+    def _out(self, path: Path, verdict: Verdict) -> OutRoute | None:
+        """Make what a path becomes; None where it is not to be told, or cannot be."""
+        if not verdict.accepted:
+            return None
+        key = (path, verdict)
+        if key not in self._outs:
+            self._outs[key] = self._make_out(path, verdict)
+        return self._outs[key]
+
+    def _make_out(self, path: Path, verdict: Verdict) -> OutRoute | None:
+        outbound = rewrite(path, self.key, verdict.operations)
+        next_hop = outbound.next_hop + outbound.link_local
+        # RFC 8654 §4: what does not fit the peer's messages is withdrawn.
+        if not room_for_nlri(self.family, outbound.raw, next_hop, self.key.max_message):
+            return None
+        avoids = b"" if outbound.next_hop == self.key.local_address else outbound.next_hop
+        return OutRoute(path, outbound.raw, next_hop, avoids)
 
     # hot: per batch
     def apply(self, delta: Delta) -> None:
@@ -148,8 +157,9 @@ class ExportGroup:
             if path is None:
                 continue
             for verdict, part in export_partition(nlris, path, self.key):
-                if verdict.accepted:
-                    self._advertise(self._out(path, verdict), part)
+                out = self._out(path, verdict)
+                if out is not None:
+                    self._advertise(out, part)
                 else:
                     self._retract(part)
 
@@ -296,7 +306,7 @@ class ExportGroup:
 
     def sweep(self) -> None:
         """Forget OutRoutes that no prefix uses."""
-        used = set(self.table.values())
+        used: set[OutRoute | None] = set(self.table.values())
         for key, out in list(self._outs.items()):
             if out not in used:
                 del self._outs[key]

@@ -182,6 +182,19 @@ def _slices(nlris: Sequence[Nlri], room: int, widest: int) -> list[bytes]:
     return [b"".join(nlris[i : i + count]) for i in range(0, len(nlris), count)]
 
 
+def room_for_nlri(family: Family, attributes: bytes, next_hop: bytes, max_length: int) -> int:
+    """Tell how many octets of prefixes fit beside an attribute set; 0 where not each would."""
+    room = max_length - HEADER_LENGTH - 4 - len(attributes)
+    if family != IPV4_UNICAST:
+        # The header of MP_REACH_NLRI, and what it has beside next hop and NLRI.
+        room -= 4 + 5 + len(next_hop)
+    return 0 if room < _widest(family) else room
+
+
+def _widest(family: Family) -> int:
+    return (WIDTH[family.afi] >> 3) + 1
+
+
 # hot: per attribute set
 def pack_updates(
     family: Family,
@@ -202,11 +215,11 @@ def pack_updates(
     Returns:
         Whole messages; none when the attributes alone leave no room for a prefix.
     """
-    widest = (WIDTH[family.afi] >> 3) + 1
+    widest = _widest(family)
+    room = room_for_nlri(family, attributes, next_hop, max_length)
+    if not room:
+        return []
     if family == IPV4_UNICAST:
-        room = max_length - HEADER_LENGTH - 4 - len(attributes)
-        if room < widest:
-            return []
         head = b"\x02\0\0" + len(attributes).to_bytes(2, "big") + attributes
         base = 23 + len(attributes)
         return [
@@ -214,9 +227,6 @@ def pack_updates(
             for block in _slices(nlris, room, widest)
         ]
     front = family.afi.to_bytes(2, "big") + bytes((family.safi, len(next_hop))) + next_hop + b"\0"
-    room = max_length - HEADER_LENGTH - 4 - len(attributes) - 4 - len(front)
-    if room < widest:
-        return []
     # RFC 7606 §5.1: MP_REACH_NLRI stands first, so that a peer finds the NLRI whatever follows.
     return [
         _body(tlv(OPTIONAL, Attribute.MP_REACH_NLRI, front + block) + attributes)
@@ -232,7 +242,7 @@ def pack_withdrawals(
     family: Family, nlris: Sequence[Nlri], max_length: int = MAX_LENGTH
 ) -> list[bytes]:
     """Make the UPDATEs that withdraw prefixes."""
-    widest = (WIDTH[family.afi] >> 3) + 1
+    widest = _widest(family)
     if family == IPV4_UNICAST:
         room = max_length - HEADER_LENGTH - 4
         return [
