@@ -55,7 +55,9 @@ def peer_table(peers: list[PeerView]) -> Table:
         )
         for item in peers
     ]
-    return Table(headings, rows, right=frozenset({"AS", "RECEIVED", "ACCEPTED", "ADVERTISED"}))
+    return Table(
+        headings, rows, right=frozenset({"AS", "UPTIME", "RECEIVED", "ACCEPTED", "ADVERTISED"})
+    )
 
 
 def _sums(item: PeerView) -> tuple[str, str, str]:

@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from speaker.cli.app import build
-
-
-def wren(*arguments: str) -> Result:
-    return CliRunner().invoke(build("selector"), ["selector", *arguments])
+from tests.support.commands import wren
 
 
 @pytest.mark.parametrize(
@@ -24,17 +19,17 @@ def wren(*arguments: str) -> Result:
     ],
 )
 def test_it_prints_true_or_false(expression: str, labels: str, shown: str) -> None:
-    done = wren(expression, "--labels", labels)
+    done = wren("selector", expression, "--labels", labels)
     assert (done.exit_code, done.stdout) == (0, f"{shown}\n")
 
 
 def test_labels_may_be_left_out_and_given_several_times() -> None:
-    assert wren("!has(a)").stdout == "true\n"
-    assert wren("has(a) && has(b)", "-l", "a=1", "-l", "b=2").stdout == "true\n"
+    assert wren("selector", "!has(a)").stdout == "true\n"
+    assert wren("selector", "has(a) && has(b)", "-l", "a=1", "-l", "b=2").stdout == "true\n"
 
 
 def test_json_has_the_canonical_selector() -> None:
-    done = wren("a=='b'", "--labels", "a=b", "-o", "json")
+    done = wren("selector", "a=='b'", "--labels", "a=b", "-o", "json")
     assert json.loads(done.stdout) == {
         "selector": 'a == "b"',
         "labels": {"a": "b"},
@@ -43,7 +38,7 @@ def test_json_has_the_canonical_selector() -> None:
 
 
 def test_a_syntax_error_is_pointed_at() -> None:
-    done = wren("rack = 'a'")
+    done = wren("selector", "rack = 'a'")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "at character 6" in done.stderr
     assert done.stderr.endswith("  rack = 'a'\n       ^\n")
@@ -51,6 +46,6 @@ def test_a_syntax_error_is_pointed_at() -> None:
 
 @pytest.mark.parametrize("labels", ["x", "a=b,x", "=v"])
 def test_labels_that_are_none_are_wrong_usage(labels: str) -> None:
-    done = wren("all()", "--labels", labels)
+    done = wren("selector", "all()", "--labels", labels)
     assert done.exit_code == 2
     assert "is not k=v" in done.stderr
