@@ -250,7 +250,8 @@ class PathAttributes:
 
     def count_as(self, asn: int) -> int:
         """Tell how often an AS stands in the path (RFC 4271 §9.1.2, loop detection)."""
-        return self.as_sequence.count(asn)
+        # Nearly always the number's octets stand nowhere, and nothing need be taken apart.
+        return self.as_sequence.count(asn) if _U32.pack(asn) in self.raw else 0
 
     @property
     def communities(self) -> frozenset[int]:
