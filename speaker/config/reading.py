@@ -108,7 +108,7 @@ def _read_known(report: Report, document: Document, kind: Kind) -> Report:
     violations += _api_version(kind, tree)
     resource, broken = _model(kind, tree)
     violations += broken
-    violations += _rule_violations(kind, tree)
+    violations += errors_of(kind, tree)
     warnings = [*cautions_of(kind, tree), *without_effect(kind, tree)]
     report = replace(report, warnings=tuple(map(document.problem, warnings)))
     if violations:
@@ -119,14 +119,6 @@ def _read_known(report: Report, document: Document, kind: Kind) -> Report:
 def _refused(report: Report, document: Document, violations: list[Violation]) -> Report:
     problems = dict.fromkeys(document.problem(violation) for violation in violations)
     return replace(report, problems=tuple(sorted(problems)))
-
-
-def _rule_violations(kind: Kind, tree: Mapping[str, Any]) -> list[Violation]:
-    """Run the rules; a structure they cannot walk at all has been refused by the model."""
-    try:
-        return list(errors_of(kind, tree))
-    except (TypeError, AttributeError):
-        return []
 
 
 def _api_version(kind: Kind, tree: Mapping[str, Any]) -> list[Violation]:

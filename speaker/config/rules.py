@@ -571,13 +571,19 @@ CAUTIONS: dict[Kind, tuple[Check, ...]] = {
 
 def errors_of(kind: Kind, tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Run all checks of a kind."""
-    yield from metadata_texts(tree)
-    yield from keys_of(kind)(tree)
-    for check in CHECKS[kind]:
-        yield from check(tree)
+    for check in (metadata_texts, keys_of(kind), *CHECKS[kind]):
+        yield from _run(check, tree)
 
 
 def cautions_of(kind: Kind, tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Find what is allowed and yet probably not meant."""
     for check in CAUTIONS.get(kind, ()):
-        yield from check(tree)
+        yield from _run(check, tree)
+
+
+def _run(check: Check, tree: Mapping[str, Any]) -> list[Violation]:
+    """Run one check; of a structure that it cannot walk at all the model has said so."""
+    try:
+        return list(check(tree))
+    except (TypeError, AttributeError):
+        return []
