@@ -1,6 +1,6 @@
 """A router of one's own in thirty lines: follow the best paths, announce a prefix.
 
-    python -m examples.embed DIRECTORY NODE
+Run it by ``python -m examples.embed DIRECTORY NODE``.
 """
 
 from __future__ import annotations
