@@ -12,7 +12,7 @@ from typing import Any
 from speaker.config.annotations import PREFIX, TEXT_MAPS
 from speaker.config.kinds import Kind
 from speaker.config.problems import Violation
-from speaker.config.rules import spec_of, text_map
+from speaker.config.trees import spec_of, text_map
 
 NOT_YET_EFFECTIVE: dict[Kind, tuple[str, ...]] = {
     Kind.BGP_PEER: (

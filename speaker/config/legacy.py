@@ -17,7 +17,7 @@ from typing import Any
 from speaker.config.documents import Document, Tree
 from speaker.config.kinds import Kind
 from speaker.config.problems import FieldPath, Violation
-from speaker.config.rules import map_at, spec_of
+from speaker.config.trees import map_at, spec_of
 
 V3 = "projectcalico.org/v3"
 

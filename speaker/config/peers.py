@@ -15,6 +15,7 @@ from speaker.config.cluster import BGP_PORT, Cluster, Member
 from speaker.config.conditions import Conditions
 from speaker.config.filters import rules_of
 from speaker.config.kinds import Kind
+from speaker.config.peer_rules import MAX_RESTART_TIME
 from speaker.config.peerings import Peering, peerings_of
 from speaker.config.peerplan import PeerPlan
 from speaker.config.resources import (
@@ -26,7 +27,6 @@ from speaker.config.resources import (
     RestartMode,
     SourceAddress,
 )
-from speaker.config.rules import MAX_RESTART_TIME
 from speaker.config.scalars import whole_seconds
 from speaker.config.secrets import MAX_PASSWORD, Secret
 from speaker.config.store import Resources

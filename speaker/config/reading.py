@@ -27,8 +27,9 @@ from speaker.config.kinds import Kind, find_kind, unknown_kind
 from speaker.config.models import Resource, fields_of
 from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean
 from speaker.config.resources import MODELS
-from speaker.config.rules import cautions_of, errors_of, name_of
+from speaker.config.rules import cautions_of, errors_of
 from speaker.config.scalars import ScalarError
+from speaker.config.trees import name_of
 
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """What Calico's resources may be called in; the older group has the same fields."""

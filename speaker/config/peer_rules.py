@@ -1,0 +1,143 @@
+"""What fields of a BGPPeer demand of each other; see `speaker.config.rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from speaker.config.annotations import TEXT_MAPS
+from speaker.config.problems import Violation
+from speaker.config.scalars import ScalarError, parse_asn, parse_duration, parse_ip
+from speaker.config.trees import Check, asn_of, endpoint_of, spec_of, text_map
+
+MAX_RESTART_TIME = 4095
+"""Seconds that fit the capability's twelve bits (RFC 4724 §3)."""
+
+
+def exclusive(first: str, second: str) -> Check:
+    def check(tree: Mapping[str, Any]) -> Iterator[Violation]:
+        spec = spec_of(tree)
+        if spec.get(first) and spec.get(second):
+            yield Violation(
+                ("spec", second), "exclusive", f"{first} and {second} cannot both be given"
+            )
+
+    check.__doc__ = f"CRD: {first} excludes {second}."
+    return check
+
+
+def no_asn_with_peer_selector(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """CRD: with peerSelector the AS is the selected nodes' own, so asNumber is absent or 0."""
+    spec = spec_of(tree)
+    if spec.get("peerSelector") and asn_of(spec.get("asNumber", 0)):
+        yield Violation(
+            ("spec", "asNumber"),
+            "exclusive",
+            "asNumber cannot be given with peerSelector; the selected nodes' own AS is used",
+        )
+
+
+def local_workloads_need_an_as(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """CRD: localWorkloadSelector demands an asNumber other than 0."""
+    spec = spec_of(tree)
+    if spec.get("localWorkloadSelector") and spec.get("asNumber") in (None, 0, "0", ""):
+        yield Violation(
+            ("spec", "asNumber"), "required", "localWorkloadSelector needs an asNumber above 0"
+        )
+
+
+def as_zero(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: AS 0 may not be a peer's (RFC 7607); BIRD refuses its whole configuration for it."""
+    spec = spec_of(tree)
+    for field in ("asNumber", "localASNumber"):
+        if spec.get(field) is None or (spec.get("peerSelector") and field == "asNumber"):
+            continue
+        try:
+            number = parse_asn(spec[field])
+        except ScalarError:
+            continue
+        if number == 0 and not (field == "asNumber" and spec.get("localWorkloadSelector")):
+            yield Violation(("spec", field), "as-zero", "AS 0 is reserved (RFC 7607)")
+
+
+def next_hop_modes(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """CRD: keepOriginalNextHop (deprecated) forbids nextHopMode."""
+    spec = spec_of(tree)
+    if spec.get("keepOriginalNextHop") is True and spec.get("nextHopMode") is not None:
+        yield Violation(
+            ("spec", "keepOriginalNextHop"),
+            "exclusive",
+            "keepOriginalNextHop and nextHopMode cannot both be given; nextHopMode: Keep says it",
+        )
+
+
+def reachable_by(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """CRD: reachableBy requires peerIP. Go: both are of one family."""
+    spec = spec_of(tree)
+    if not spec.get("reachableBy"):
+        return
+    path = ("spec", "reachableBy")
+    if not spec.get("peerIP"):
+        yield Violation(path, "required", "reachableBy needs a peerIP")
+        return
+    endpoint = endpoint_of(spec["peerIP"])
+    try:
+        gateway = parse_ip(spec["reachableBy"])
+    except ScalarError:
+        return
+    if endpoint and (":" in gateway) != (":" in endpoint.address):
+        yield Violation(path, "family", "reachableBy is not of the family of peerIP")
+
+
+def passive_with_peer_selector(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: selected nodes may run the same BGPPeer, and then both ends would only wait."""
+    if not spec_of(tree).get("peerSelector"):
+        return
+    for path in TEXT_MAPS:
+        if text_map(tree, path).get("wren.bgp/passive", "off").lower() in ("on", "true", "yes"):
+            yield Violation(
+                (*path, "wren.bgp/passive"),
+                "exclusive",
+                "wren.bgp/passive cannot be on with peerSelector; both ends might only wait",
+            )
+
+
+def no_target(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: Calico accepts a BGPPeer without target and then skips it."""
+    spec = spec_of(tree)
+    if not any(spec.get(name) for name in ("peerIP", "peerSelector", "localWorkloadSelector")):
+        yield Violation(
+            ("spec",),
+            "no-target",
+            "neither peerIP nor peerSelector: there is nobody to peer with",
+        )
+
+
+def no_asn(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: a peerIP without AS validates in Calico and is skipped at run time."""
+    spec = spec_of(tree)
+    if spec.get("peerIP") and spec.get("asNumber") is None:
+        yield Violation(("spec", "asNumber"), "no-as", "no asNumber: the peer will be skipped")
+
+
+def old_next_hop_field(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Calico 3.31 deprecates keepOriginalNextHop."""
+    if spec_of(tree).get("keepOriginalNextHop") is True:
+        yield Violation(
+            ("spec", "keepOriginalNextHop"), "deprecated", "deprecated; write nextHopMode: Keep"
+        )
+
+
+def long_restart_time(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """RFC 4724 §3: the restart time has twelve bits."""
+    spec = spec_of(tree)
+    fields = ("maxRestartTime", "nodeMeshMaxRestartTime")
+    for field in fields:
+        try:
+            seconds = parse_duration(spec.get(field))
+        except ScalarError:
+            continue
+        if seconds > MAX_RESTART_TIME and spec.get("restartMode") != "LongLivedGracefulRestart":
+            yield Violation(
+                ("spec", field), "range", f"more than {MAX_RESTART_TIME} s cannot be announced"
+            )
