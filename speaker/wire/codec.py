@@ -68,9 +68,11 @@ def exabgp() -> Any:
     from exabgp.bgp.message.open.holdtime import HoldTime
     from exabgp.bgp.message.open.routerid import RouterID
     from exabgp.bgp.message.open.version import Version
+    from exabgp.bgp.message.update.attribute import Attribute
 
     return SimpleNamespace(
         ASN=ASN,
+        Attribute=Attribute,
         Capabilities=Capabilities,
         Capability=ExaCapability,
         HoldTime=HoldTime,
