@@ -16,11 +16,11 @@ from speaker.datastore.directory import load_directory, read_all
 from speaker.errors import ConfigError
 
 
-def show_problem(problem: Problem) -> str:
-    """Give ``file:line:column: field: message (rule)``."""
+def show_problem(problem: Problem, word: str = "") -> str:
+    """Give ``file:line:column: field: message (rule)``, with a word such as warning before."""
     field = f"{problem.field}: " if problem.field else ""
-    place = f"{problem.file}:{problem.line}:{problem.column}"
-    return f"{place}: {field}{problem.message} ({problem.rule})"
+    word = f"{word}: " if word else ""
+    return f"{problem.place}: {word}{field}{problem.message} ({problem.rule})"
 
 
 def read_resources(path: Path) -> Resources:

@@ -22,6 +22,12 @@ def show_since(since: float, now: float, zone: tzinfo | None = None) -> str:
     return f"{moment:%Y-%m-%d}"
 
 
+def show_moment(at: float, zone: tzinfo | None = None) -> str:
+    """Show a point in time to the millisecond."""
+    moment = datetime.fromtimestamp(at, UTC).astimezone(zone)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
+
+
 def show_duration(seconds: float | None) -> str:
     """Show how long something lasts: ``00:01:05``, ``3d 02:00:00``; empty for None."""
     if seconds is None:

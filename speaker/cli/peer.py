@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
 
-from speaker.cli.moments import show_duration
+from speaker.cli.moments import show_duration, show_moment
 from speaker.cli.options import Output, OutputOption, RunDirOption
 from speaker.cli.tables import Table, facts, write_json, write_lines, write_table
 from speaker.control.client import ask
@@ -78,8 +79,8 @@ def show_troubles(status: StatusView) -> list[str]:
     return lines + [f"error: kernel: {refused}" for refused in status["kernel"]["refused"]]
 
 
-def show_peer(detail: PeerDetailView) -> list[str]:
-    """Give all there is to know about one peer."""
+def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
+    """Give all there is to know about one peer, with times in a zone, by default the machine's."""
     item = detail["peer"]
     ends = f"AS {item['localAS']} here, AS {item['remoteAS']} there"
     lines = [item["name"]]
@@ -100,8 +101,13 @@ def show_peer(detail: PeerDetailView) -> list[str]:
     for family, counts in item["families"].items():
         lines.append(f"  {family}: {_counts(counts)}")
     if detail["history"]:
-        lines += ["", "history", *(f"  {line}" for line in detail["history"])]
+        lines += ["", "history", *(f"  {_happened(line, zone)}" for line in detail["history"])]
     return lines
+
+
+def _happened(line: str, zone: tzinfo | None) -> str:
+    at, _, words = line.partition(" ")
+    return f"{show_moment(float(at), zone)} {words}"
 
 
 def _in(seconds: float | None) -> str:

@@ -40,7 +40,7 @@ def show_reports(reports: Sequence[Report]) -> list[str]:
     lines = []
     for report in reports:
         lines += [show_problem(problem) for problem in report.problems]
-        lines += [f"{show_problem(warning)} [warning]" for warning in report.warnings]
+        lines += [show_problem(warning, "warning") for warning in report.warnings]
     invalid = sum(not report.valid for report in reports)
     warnings = sum(len(report.warnings) for report in reports)
     counted = [f"{_count(len(reports), 'document')} checked", f"{invalid} invalid"]

@@ -104,7 +104,10 @@ class StatusView(TypedDict):
 
 
 class PeerDetailView(TypedDict):
-    """The answer of ``peer``: the peer and the last things that happened to its session."""
+    """The answer of ``peer``: the peer and the last things that happened to its session.
+
+    A line of the history begins with its moment and a blank.
+    """
 
     peer: PeerView
     history: list[str]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from speaker import __version__
+from speaker.cli.moments import show_moment
 from speaker.control.protocol import ControlError
 from tests.support.commands import wren
 from tests.support.control import serving
@@ -59,7 +60,7 @@ def detail(args: dict[str, Any]) -> Any:
     known = {"Mesh_10_0_0_2": UP, "Node_192_0_2_1": DOWN}
     if args["name"] not in known:
         raise ControlError(f"there is no peer {args['name']}", "look at 'wren peer'")
-    return {"peer": known[args["name"]], "history": ["12:00:01 Connect → OpenSent"]}
+    return {"peer": known[args["name"]], "history": ["1795246914.043 Connect → OpenSent"]}
 
 
 def test_node_status_prints_the_table_and_an_empty_line_at_the_end(tmp_path: Path) -> None:
@@ -113,6 +114,7 @@ def test_peer_lists_peers_and_conditions_as_json(tmp_path: Path) -> None:
 def test_peer_shows_one_session_in_detail_with_its_history(tmp_path: Path) -> None:
     with serving(tmp_path, {"peer": detail}):
         done = wren("peer", "Mesh_10_0_0_2", "--run-dir", tmp_path)
+    moment = show_moment(1795246914.043)
     assert done.stdout == (
         "Mesh_10_0_0_2\n"
         "  type     node-to-node mesh\n"
@@ -128,7 +130,7 @@ def test_peer_shows_one_session_in_detail_with_its_history(tmp_path: Path) -> No
         "  ipv6 unicast: 1 received, 1 accepted, 4 advertised, no End-of-RIB yet\n"
         "\n"
         "history\n"
-        "  12:00:01 Connect → OpenSent\n"
+        f"  {moment} Connect → OpenSent\n"
     )
 
 

@@ -1,10 +1,12 @@
-"""Durations as people read them."""
+"""Times and durations as people read them."""
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta, timezone
+
 import pytest
 
-from speaker.cli.moments import show_duration
+from speaker.cli.moments import show_duration, show_moment
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,9 @@ from speaker.cli.moments import show_duration
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert show_duration(seconds) == shown
+
+
+def test_moments_are_shown_to_the_millisecond_in_the_zone_of_the_reader() -> None:
+    at = 1795246914.0439
+    assert show_moment(at, UTC) == "2026-11-21 07:41:54.043"
+    assert show_moment(at, timezone(timedelta(hours=2))) == "2026-11-21 09:41:54.043"

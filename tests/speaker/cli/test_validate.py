@@ -80,8 +80,8 @@ def test_warnings_are_shown_and_are_no_failure(tmp_path: Path) -> None:
     )
     done = wren("validate", tmp_path)
     assert done.exit_code == 0
-    assert "spec.failureDetectionMode: " in done.stdout
-    assert "[warning]" in done.stdout
+    assert "resources.yaml:2:" in done.stdout
+    assert ": warning: spec.failureDetectionMode: " in done.stdout
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
