@@ -1,9 +1,9 @@
 """Adj-RIB-In: what one source told us, for one family (RFC 4271 §3.2).
 
 Two dictionaries from packed prefix to path. ``received`` holds what came, ``paths`` what the import
-policy made of it; while the policy changes nothing they are one and the same object, so the usual
-case pays for one. Because what was received is kept, a changed import filter is run over the table
-again (`refilter`) and the peer need not be asked.
+policy made of it; until the policy refuses or changes a path they are one and the same object, so
+the usual case pays for one. Because what was received is kept, a changed import filter is run over
+the table again (`refilter`) and the peer need not be asked.
 
 A table knows which Loc-RIB it feeds and tells it about every batch at once; nobody else does.
 """
@@ -38,7 +38,7 @@ class AdjRibIn:
         self.family = family
         self.policy = policy
         self.paths: dict[Nlri, Path] = {}
-        self.received = self.paths if policy is None or policy.chain is None else {}
+        self.received = self.paths
         self._loc_rib = loc_rib
         loc_rib.attach(self)
 
@@ -48,12 +48,15 @@ class AdjRibIn:
     # hot: per batch
     def announce(self, path: Path, nlris: list[Nlri]) -> None:
         """Learn prefixes that came with one path, in the place of what they had before."""
-        if self.received is not self.paths:
-            self.received.update(dict.fromkeys(nlris, path))
         if self.policy is None:
             self._accept(path, nlris)
             return
-        for used, part in self.policy.apply(path, nlris):
+        parts = self.policy.apply(path, nlris)
+        if self.received is self.paths and any(used is not path for used, _ in parts):
+            self.received = dict(self.paths)
+        if self.received is not self.paths:
+            self.received.update(dict.fromkeys(nlris, path))
+        for used, part in parts:
             if used is None:
                 self._refuse(part)
             else:
@@ -85,7 +88,6 @@ class AdjRibIn:
         old = self.paths
         received = self.received
         self.policy = policy
-        keeps_one = policy is None or policy.chain is None
         self.paths = {}
         by_path: dict[Path, list[Nlri]] = {}
         for nlri, path in received.items():
@@ -100,9 +102,8 @@ class AdjRibIn:
                 if different:
                     changed.append((used, different))
         lost = [nlri for nlri in old if nlri not in self.paths]
-        # Received and used may be one table only where the policy left every path as it was.
-        same = keeps_one and all(path is received[nlri] for nlri, path in self.paths.items())
-        self.received = self.paths if same else dict(received)
+        # Paths compare by identity: one table is enough where the policy left each as it was.
+        self.received = self.paths if self.paths == received else received
         for used, part in changed:
             self._loc_rib.note(used)
             self._loc_rib.announced(self, used, part)

@@ -153,9 +153,9 @@ class PlainNextHops:
         self.own = set(own)
         self.known: dict[tuple[bytes, int], NextHop] = {}
 
-    def intern(self, address: bytes, interface: int = 0) -> NextHop:
+    def intern(self, address: bytes, scope: int = 0) -> NextHop:
         """Give the one object of an address."""
-        return self.known.setdefault((address, interface), NextHop(address))
+        return self.known.setdefault((address, scope), NextHop(address))
 
     def is_own(self, address: bytes) -> bool:
         """Tell whether an address is the node's own."""

@@ -1,0 +1,185 @@
+"""Adj-RIB-In: what came is kept, what the policy makes of it is used, differences are passed on."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsm.family import IPV4_UNICAST
+from policy.calico import BuiltinPolicy
+from policy.decision import DEFAULT_OPTIONS
+from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.matching import MatchOperator
+from policy.operations import SetPriority, local_pref_of
+from policy.path import Path, PeerType
+from policy.prefix import Nlri
+from speaker.rib.adj_rib_in import AdjRibIn
+from speaker.rib.import_policy import ImportPolicy
+from speaker.rib.loc_rib import LocRib
+from tests.support.builders import few_prefixes
+from tests.support.routes import EXTERNAL_PEER, route
+
+PREFIXES = few_prefixes(5)
+IMPORT = Scope(PeerType.EXTERNAL, Direction.IMPORT)
+PATHS = [route(), route(local_pref=local_pref_of(512)), route(path=(65001, 7))]
+
+
+class Ear(LocRib):
+    """A Loc-RIB that writes down what its tables tell it."""
+
+    def __init__(self) -> None:
+        super().__init__(IPV4_UNICAST)
+        self.told: list[tuple[Path | None, list[Nlri]]] = []
+
+    def announced(self, table: AdjRibIn, path: Path, nlris: list[Nlri]) -> None:
+        self.told.append((path, list(nlris)))
+        super().announced(table, path, nlris)
+
+    def withdrawn(self, table: AdjRibIn, nlris: list[Nlri]) -> None:
+        self.told.append((None, list(nlris)))
+        super().withdrawn(table, nlris)
+
+
+def policy(*rules: Rule, builtin: BuiltinPolicy | None = None) -> ImportPolicy:
+    return ImportPolicy(Filter(rules) if rules else None, builtin, IMPORT, DEFAULT_OPTIONS)
+
+
+def reject(nlri: Nlri) -> Rule:
+    return Rule(Action.REJECT, nlri, MatchOperator.EQUAL)
+
+
+def prioritise(nlri: Nlri) -> Rule:
+    return Rule(Action.ACCEPT, nlri, MatchOperator.EQUAL, operations=(SetPriority(7),))
+
+
+def test_without_a_policy_there_is_one_table() -> None:
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, LocRib(IPV4_UNICAST))
+    table.announce(PATHS[0], PREFIXES)
+    assert table.received is table.paths
+    assert len(table) == 5
+
+
+def test_a_policy_that_changes_nothing_keeps_one_table() -> None:
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, LocRib(IPV4_UNICAST), policy(Rule(Action.ACCEPT)))
+    table.announce(PATHS[0], PREFIXES)
+    assert table.received is table.paths
+
+
+def test_what_is_refused_is_kept_but_not_used() -> None:
+    ear = Ear()
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, ear, policy(reject(PREFIXES[0])))
+    table.announce(PATHS[0], PREFIXES)
+    assert set(table.paths) == set(PREFIXES[1:])
+    assert len(table) == 5
+    table.withdraw(PREFIXES[:2])
+    assert set(table.received) == set(PREFIXES[2:])
+    assert ear.told == [(PATHS[0], PREFIXES[1:]), (None, PREFIXES[1:2])]
+
+
+def test_an_accepted_prefix_that_is_refused_the_next_time_is_withdrawn() -> None:
+    ear = Ear()
+    rule = Rule(Action.REJECT, as_path_prefix=(65001, 7))
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, ear, policy(rule))
+    table.announce(PATHS[0], PREFIXES)
+    table.announce(PATHS[2], PREFIXES[:2])
+    assert ear.told == [(PATHS[0], PREFIXES), (None, PREFIXES[:2])]
+
+
+def test_only_what_differs_reaches_the_loc_rib() -> None:
+    ear = Ear()
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, ear)
+    table.announce(PATHS[0], PREFIXES)
+    ear.told.clear()
+    table.refilter(policy(reject(PREFIXES[0]), prioritise(PREFIXES[1])))
+    used = table.paths[PREFIXES[1]]
+    assert ear.told == [(used, PREFIXES[1:2]), (None, PREFIXES[:1])]
+    assert used.attributes.local_pref == local_pref_of(7)
+    ear.told.clear()
+    table.refilter(policy(reject(PREFIXES[0])))
+    assert ear.told == [(PATHS[0], PREFIXES[1:2])]
+    ear.told.clear()
+    table.refilter(None)
+    assert ear.told == [(PATHS[0], PREFIXES[:1])]
+    assert table.received is table.paths
+
+
+def test_the_same_policy_again_tells_nothing() -> None:
+    ear = Ear()
+    same = policy(reject(PREFIXES[0]), prioritise(PREFIXES[1]))
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, ear, same)
+    table.announce(PATHS[0], PREFIXES)
+    ear.told.clear()
+    table.refilter(same)
+    assert ear.told == []
+
+
+def test_the_nodes_own_preference_is_not_taken_for_what_was_received() -> None:
+    """A rule that accepts comes before the node's own policy, also when it comes later."""
+    builtin = BuiltinPolicy()
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, Ear(), policy(builtin=builtin))
+    urgent = PATHS[1]
+    table.announce(urgent, PREFIXES)
+    assert table.paths[PREFIXES[0]].preference > urgent.preference
+    table.refilter(policy(Rule(Action.ACCEPT), builtin=builtin))
+    assert table.paths == dict.fromkeys(PREFIXES, urgent)
+
+
+def test_a_table_is_cleared_in_slices_and_leaves() -> None:
+    ear = Ear()
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, ear, policy(reject(PREFIXES[0])))
+    table.announce(PATHS[0], PREFIXES)
+    assert table.clear(3)
+    assert not table.clear(3)
+    assert (len(table), ear.best) == (0, {})
+    table.close()
+    assert ear.candidates(PREFIXES[1]) == []
+
+
+RULES = st.lists(
+    st.one_of(
+        st.builds(reject, st.sampled_from(PREFIXES)),
+        st.builds(prioritise, st.sampled_from(PREFIXES)),
+        st.just(Rule(Action.REJECT, as_path_prefix=(65001, 7))),
+        st.just(Rule(Action.ACCEPT)),
+    ),
+    max_size=3,
+)
+SOME = st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=5, unique=True)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(PATHS), SOME),
+        st.tuples(st.none(), SOME),
+        st.tuples(RULES, st.booleans()),
+    ),
+    max_size=20,
+)
+
+
+@given(STEPS)
+def test_tables_are_what_was_received_and_what_the_policy_makes_of_it(
+    steps: list[tuple[object, object]],
+) -> None:
+    ear = Ear()
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, ear)
+    received: dict[Nlri, Path] = {}
+    now: ImportPolicy | None = None
+    for what, extent in steps:
+        if isinstance(what, Path) and isinstance(extent, list):
+            table.announce(what, extent)
+            received.update(dict.fromkeys(extent, what))
+        elif isinstance(extent, list):
+            table.withdraw(extent)
+            for nlri in extent:
+                received.pop(nlri, None)
+        elif isinstance(what, list):
+            builtin = BuiltinPolicy() if extent else None
+            now = policy(*what, builtin=builtin) if what or builtin else None
+            table.refilter(now)
+        assert table.received == received
+        assert table.paths == {
+            nlri: used
+            for nlri, path in received.items()
+            for used, _ in ([(path, [nlri])] if now is None else now.apply(path, [nlri]))
+            if used is not None
+        }
+        assert ear.best == table.paths
