@@ -369,10 +369,7 @@ class Speaker:
         Raises:
             TransportError: the port cannot be had; we listen where we did before.
         """
-        fresh = Listener(self.buffer, self._accepted)
-        old, self._listener = self._listener, fresh
-        await old.close()
-        opened = await fresh.open(self._listen_addresses(), self.plan.listen_port)
+        opened = await self._listener.open(self._listen_addresses(), self.plan.listen_port)
         log.listening(opened, self.plan.listen_port)
 
     def policy_changed(self, family: Family) -> None:

@@ -2,6 +2,10 @@
 
 One listening socket per address. Who may connect is not decided here: every connection is handed up
 with its endpoints, and whoever gets it closes it if it is no peer's.
+
+Moving to other addresses or another port opens the new sockets first; where one is refused because
+of an old one of ours (all addresses of a port exclude each single one), the old ones go, and come
+back if the new ones cannot be had all the same.
 """
 
 from __future__ import annotations
@@ -10,11 +14,13 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeAlias
 
 from speaker.errors import TransportError
 from speaker.net.transport import ReadBuffer, Transport
 
 _BACKLOG = 128
+_ROUNDS = 10
 
 
 class _Accepted(Transport):
@@ -29,6 +35,15 @@ class _Accepted(Transport):
         self._on_accept(self)
 
 
+class _Door(NamedTuple):
+    server: asyncio.Server
+    sock: socket.socket
+
+
+_Place: TypeAlias = tuple[str, int]
+_Bound: TypeAlias = tuple[_Place, socket.socket]
+
+
 class Listener:
     """The listening sockets of this node.
 
@@ -40,35 +55,74 @@ class Listener:
     def __init__(self, buffer: ReadBuffer, on_accept: Callable[[Transport], None]) -> None:
         self._buffer = buffer
         self._on_accept = on_accept
-        self._servers: list[asyncio.Server] = []
+        self._listening: dict[_Place, _Door] = {}
 
     async def open(self, addresses: Iterable[str], port: int) -> list[str]:
-        """Listen on addresses; ``0.0.0.0`` and ``::`` stand for all of a family.
+        """Listen on these addresses and nowhere else; ``0.0.0.0`` and ``::`` stand for all.
 
         Returns:
             The addresses on which we listen.
 
         Raises:
-            TransportError: the port is taken, or we may not have it.
+            TransportError: the port is taken, or we may not have it; we listen where we did before.
         """
+        wanted = [(address, port) for address in addresses]
+        before = list(self._listening)
+        try:
+            bound = self._bind_missing(wanted)
+        except TransportError:
+            if not before:
+                raise
+            bound = await self._bind_without_old(wanted, before)
+        await self._close([place for place in self._listening if place not in wanted])
+        await self._serve(bound)
+        return [address for address, _ in self._listening]
+
+    def _bind_missing(self, places: Iterable[_Place]) -> list[_Bound]:
+        """Make sockets for the places where we do not listen yet; all of them or none."""
+        bound: list[_Bound] = []
+        try:
+            for place in places:
+                sock = None if place in self._listening else _bind(*place)
+                if sock is not None:
+                    bound.append((place, sock))
+        except TransportError:
+            for _, sock in bound:
+                sock.close()
+            raise
+        return bound
+
+    async def _bind_without_old(
+        self, wanted: Iterable[_Place], before: list[_Place]
+    ) -> list[_Bound]:
+        await self._close(before)
+        try:
+            return self._bind_missing(wanted)
+        except TransportError:
+            await self._serve(self._bind_missing(before))
+            raise
+
+    async def _serve(self, bound: Iterable[_Bound]) -> None:
         loop = asyncio.get_running_loop()
-        opened = []
-        for address in addresses:
-            sock = _bind(address, port)
-            if sock is None:
-                continue
+        for place, sock in bound:
             server = await loop.create_server(
                 lambda: _Accepted(self._buffer, self._on_accept), sock=sock, backlog=_BACKLOG
             )
-            self._servers.append(server)
-            opened.append(address)
-        return opened
+            self._listening[place] = _Door(server, sock)
 
     async def close(self) -> None:
         """Listen no more; connections that stand are not touched."""
-        servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
+        await self._close(list(self._listening))
+
+    async def _close(self, places: Iterable[_Place]) -> None:
+        for place in places:
+            door = self._listening.pop(place)
+            door.server.close()
+            for _ in range(_ROUNDS):
+                # uvloop gives the port back only when the loop has gone round.
+                if door.sock.fileno() < 0:
+                    break
+                await asyncio.sleep(0)
 
 
 def _bind(address: str, port: int) -> socket.socket | None:
