@@ -57,6 +57,7 @@ from fsm.negotiation import Negotiated
 from fsm.notifications import Cease, Notification
 from fsm.session import Session
 from fsm.state import State
+from fsm.timers import Timer
 from speaker import log
 from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
@@ -69,6 +70,9 @@ from speaker.wire.framing import Framer, RawMessage
 
 FAULTS_LOGGED = 10
 """So many faults of UPDATEs are logged one by one; then every thousandth."""
+
+LATE = 0.01
+"""Seconds in which the loop reads what lay unread when a hold timer expired."""
 
 
 class Router(Protocol):
@@ -151,6 +155,7 @@ class Peer:
             subcode: of the Cease that says so; None says nothing at all, so that a peer that
                 restarts gracefully keeps our routes.
         """
+        self._renew_due = False
         if subcode is None:
             for connection in list(self._connections.values()):
                 connection.transport.abort()
@@ -166,12 +171,13 @@ class Peer:
 
     def renew_when_down(self) -> None:
         """Make the next session with the present plan; one that is up is left alone."""
-        if self.is_established:
-            self._renew_due = True
+        config = session_config(self.plan, self.router.router_id)
+        self._renew_due = config != self.session.config
+        if self.is_established or not self._renew_due:
             return
         self._renew_due = False
         self.stop(Cease.OTHER_CONFIGURATION_CHANGE)
-        self.session = Session(session_config(self.plan, self.router.router_id))
+        self.session = Session(config)
         self.start()
 
     def handle(self, event: Event) -> None:
@@ -194,7 +200,29 @@ class Peer:
         self._alarm.set(self.session.deadline)
 
     def _ring(self) -> None:
+        """Let timers expire; but octets that came and were not read are no silence.
+
+        A busy loop may ring before it reads, and while the router is behind it does not read at
+        all.
+        """
+        if self._hold_timer_is_due() and self._read_late():
+            self._alarm.set(self.router.clock.now() + LATE)
+            return
         self.handle(Tick())
+
+    def _hold_timer_is_due(self) -> bool:
+        now = self.router.clock.now()
+        return any(
+            timer is Timer.HOLD and deadline <= now
+            for (_, timer), deadline in self.session.timers.items()
+        )
+
+    def _read_late(self) -> bool:
+        """Read again where octets wait; tell whether there are any."""
+        late = [c for c in self._connections.values() if c.transport.has_unread]
+        for connection in late:
+            connection.transport.resume()
+        return bool(late)
 
     def _perform(self, effect: Effect) -> None:
         match effect:

@@ -9,8 +9,11 @@ written meanwhile waits in it, so its owner should stop writing routes.
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import socket
+import termios
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -18,6 +21,9 @@ CHUNK = 64 * 1024
 """Octets read at once: enough to make the calls cheap, little enough not to keep others waiting."""
 
 _HIGH_WATER = 256 * 1024
+
+LINGER = 5.0
+"""Seconds that a closed connection has to take its last octets."""
 
 
 class Handlers(Protocol):
@@ -93,7 +99,12 @@ class Transport(asyncio.BufferedProtocol):
             self.handlers.on_chunk(self, chunk)
 
     def eof_received(self) -> bool:
-        """Asyncio: the other end has finished; so do we."""
+        """Asyncio: the other end has finished; so do we.
+
+        At once: asyncio would first write what waits, and a peer that is dying does not read.
+        """
+        self.connection_lost(None)
+        self.abort()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -145,16 +156,29 @@ class Transport(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Flush, close, and say nothing more."""
+        """Flush, close, and say nothing more; a peer that does not read is not waited for long."""
         self._gone = True
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
+        self._transport.close()
 
     def abort(self) -> None:
         """Close at once, unsent octets lost, and say nothing more."""
         self._gone = True
         if self._transport is not None:
             self._transport.abort()
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether octets have come that were not read yet."""
+        sock = self.socket
+        if sock is None or self._gone:
+            return False
+        count = array.array("i", [0])
+        fcntl.ioctl(sock.fileno(), termios.FIONREAD, count)
+        return count[0] > 0
 
     @property
     def socket(self) -> socket.socket | None:

@@ -26,6 +26,7 @@ from policy.prefix import parse_prefix, show
 from speaker.clock import Clock
 from speaker.config.plan import Plan
 from speaker.fib_sink import RouteSink
+from speaker.net.transport import Transport
 from speaker.peer import Peer
 from speaker.speaker import Speaker
 from tests.support import resources
@@ -262,6 +263,34 @@ def peer_at(router: Speaker, number: int) -> Peer:
     """Find a router's peer by address."""
     [found] = [peer for peer in router.peers.values() if peer.plan.address == home(number)]
     return found
+
+
+def transport_to(router: Speaker, number: int) -> Transport:
+    """Find the connection of an Established session."""
+    exchange = peer_at(router, number).exchange
+    assert exchange is not None
+    return exchange.transport
+
+
+def narrow(router: Speaker, number: int) -> Transport:
+    """Let the kernel hold little of what we write to a peer; give the connection."""
+    transport = transport_to(router, number)
+    assert transport.socket is not None
+    transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return transport
+
+
+def table_of(count: int, group: int = 0) -> list[str]:
+    """Make so many different /24s."""
+    return [f"{10 + group}.{n >> 8}.{n & 255}.0/24" for n in range(count)]
+
+
+def fill(teller: ScriptedPeer, count: int, *, each: int = 1) -> None:
+    """Announce many prefixes, ``each`` to an attribute set that takes much room on the wire."""
+    prefixes = table_of(count)
+    for n in range(0, count, each):
+        communities = [(n & 0xFFFF, m) for m in range(50)]
+        teller.announce(*prefixes[n : n + each], communities=communities)
 
 
 def is_up(router: Speaker, *names: str) -> bool:
