@@ -1,0 +1,69 @@
+"""The way in for one peer: the filter first, the node's own policy for what it leaves undecided."""
+
+from __future__ import annotations
+
+from policy.calico import URGENT_PREFERENCE, BuiltinPolicy
+from policy.decision import DEFAULT_OPTIONS, rank
+from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.matching import MatchOperator
+from policy.operations import AddCommunity, SetPriority, local_pref_of
+from policy.path import PeerType
+from speaker.rib.import_policy import ImportPolicy
+from tests.support.builders import few_prefixes
+from tests.support.routes import route
+
+ONE, TWO, THREE = few_prefixes(3)
+IMPORT = Scope(PeerType.EXTERNAL, Direction.IMPORT)
+URGENT = route(local_pref=local_pref_of(512))
+PLAIN = route()
+
+
+def policy(*rules: Rule, builtin: bool = False) -> ImportPolicy:
+    chain = Filter(rules) if rules else None
+    return ImportPolicy(chain, BuiltinPolicy() if builtin else None, IMPORT, DEFAULT_OPTIONS)
+
+
+def test_without_rules_a_path_is_used_as_it_is() -> None:
+    assert policy().apply(PLAIN, [ONE, TWO]) == [(PLAIN, [ONE, TWO])]
+
+
+def test_prefixes_are_sorted_by_what_becomes_of_the_path() -> None:
+    mark = Rule(Action.ACCEPT, ONE, MatchOperator.EQUAL, operations=(AddCommunity(9),))
+    refuse = Rule(Action.REJECT, TWO, MatchOperator.EQUAL)
+    (marked, first), (refused, second), (plain, third) = policy(mark, refuse).apply(
+        PLAIN, [ONE, TWO, THREE]
+    )
+    assert (first, second, third) == ([ONE], [TWO], [THREE])
+    assert (refused, plain) == (None, PLAIN)
+    assert marked is not None
+    assert marked.attributes.communities == {9}
+    assert (marked.source, marked.next_hop) == (PLAIN.source, PLAIN.next_hop)
+
+
+def test_one_path_becomes_one_path_however_often_it_is_asked() -> None:
+    made = policy(Rule(Action.ACCEPT, operations=(AddCommunity(9),)))
+    ((first, _),) = made.apply(PLAIN, [ONE])
+    ((second, _),) = made.apply(PLAIN, [TWO])
+    assert first is second
+    assert list(made.paths()) == [first]
+    made.forget()
+    assert list(made.paths()) == []
+
+
+def test_a_changed_path_is_ranked_anew() -> None:
+    ((used, _),) = policy(Rule(Action.ACCEPT, operations=(SetPriority(7),))).apply(PLAIN, [ONE])
+    assert used is not None
+    assert used.rank == rank(used) < PLAIN.rank
+
+
+def test_the_node_prefers_urgent_routes_that_no_rule_decided() -> None:
+    elsewhere = Rule(Action.REJECT, TWO, MatchOperator.EQUAL)
+    for made in (policy(builtin=True), policy(elsewhere, builtin=True)):
+        ((used, _),) = made.apply(URGENT, [ONE])
+        assert used is not None
+        assert used.preference == URGENT_PREFERENCE
+        assert made.apply(PLAIN, [ONE]) == [(PLAIN, [ONE])]
+
+
+def test_a_rule_that_accepts_comes_before_the_nodes_own_policy() -> None:
+    assert policy(Rule(Action.ACCEPT), builtin=True).apply(URGENT, [ONE]) == [(URGENT, [ONE])]
