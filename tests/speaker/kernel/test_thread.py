@@ -20,6 +20,7 @@ from speaker.kernel.routes import (
     AddressesChanged,
     Forwarding,
     KernelEvent,
+    KernelFailed,
     LinksChanged,
     RouteConflict,
     RoutesChanged,
@@ -313,7 +314,7 @@ def test_a_new_kernel_object_adopts_and_removes_no_wanted_route() -> None:
         second.kernel.sweep(IPV4)
         second.kernel.sweep(IPV6)
         second.kernel.wait_drained(5)
-    told = [" ".join(line.split()) for line in lines if "198.18." not in line]
+    told = [" ".join(line.split()) for line in lines if "proto bird" in line]
     assert told == [
         "10.9.1.0/24 via 10.1.1.3 dev v0 proto bird",
         "10.9.2.0/24 via 10.1.1.2 dev v0 proto bird metric 50",
@@ -483,6 +484,15 @@ def test_without_the_privilege_one_line_says_what_to_do() -> None:
     )
     assert done.stdout.count("\n") == 1, done.stderr
     assert "CAP_NET_ADMIN" in done.stdout
+
+
+@in_namespace
+def test_a_fault_in_the_thread_is_told_and_ends_it() -> None:
+    wires()
+    with running() as r:
+        r.kernel._worker.sweep = None  # type: ignore[assignment,method-assign]  # the fault
+        r.kernel.sweep(IPV4)
+        wait_until(lambda: r.told(KernelFailed))
 
 
 @in_namespace
