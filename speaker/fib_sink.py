@@ -162,6 +162,16 @@ class FibSink:
         self._made.clear()
         self._forwardings.clear()
 
+    @property
+    def interned(self) -> int:
+        """How many sets of paths have a Forwarding."""
+        return len(self._made)
+
+    def sweep(self, alive: set[Path]) -> None:
+        """Forget what was made for paths that are no more."""
+        self._made = {key: made for key, made in self._made.items() if alive.issuperset(key[0])}
+        self._forwardings = {made: made for made in self._made.values() if made is not None}
+
     def replay(self, family: Family) -> None:
         """Hand the whole table down again; what is installed already costs nothing."""
         by_path: dict[Path | None, list[Nlri]] = {}

@@ -181,6 +181,23 @@ class Ground:
         for loc_rib in self._loc_ribs.values():
             self._reranks.append(loc_rib.rerank(paths, SLICE))
 
+    @property
+    def interned(self) -> int:
+        """How many next hops there are, and what was made because of paths."""
+        made = 0 if self.sink is None else self.sink.interned
+        noted = sum(loc_rib.interned for loc_rib in self._loc_ribs.values())
+        return len(self.next_hops) + self._local.interned + noted + made
+
+    def sweep(self) -> None:
+        """Forget next hops that no path names, and what was made of paths that are no more."""
+        self._local.sweep()
+        alive = set(self._all_paths())
+        self.next_hops.retain(path.next_hop for path in alive)
+        for loc_rib in self._loc_ribs.values():
+            loc_rib.sweep(alive)
+        if self.sink is not None:
+            self.sink.sweep(alive)
+
     def step(self) -> bool:
         """Decide another slice again; False when nothing is left."""
         while self._reranks:

@@ -91,6 +91,16 @@ class LocalRoutes:
         """Give every path that was made here."""
         return self._paths.values()
 
+    @property
+    def interned(self) -> int:
+        """How many paths there are."""
+        return len(self._paths)
+
+    def sweep(self) -> None:
+        """Forget paths that stand in no table."""
+        alive = {path for rib in self._ribs.values() for path in rib.paths.values()}
+        self._paths = {key: path for key, path in self._paths.items() if path in alive}
+
     def _set(self, rib: AdjRibIn, wanted: Mapping[Nlri, Path]) -> None:
         lost = [nlri for nlri in rib.paths if nlri not in wanted]
         if lost:

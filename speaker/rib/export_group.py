@@ -304,6 +304,11 @@ class ExportGroup:
         held = sum(not member.misses(out) for out in self.table.values())
         return max(0, held - member.debt)
 
+    @property
+    def interned(self) -> int:
+        """How many OutRoutes there are."""
+        return len(self._outs)
+
     def sweep(self) -> None:
         """Forget OutRoutes that no prefix uses."""
         used: set[OutRoute | None] = set(self.table.values())

@@ -6,7 +6,7 @@ with the last. `apply` lets every group of a family follow the Loc-RIB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from fsm.family import Family
 from policy.outbound import GroupKey
@@ -27,7 +27,7 @@ class Exports:
         self._wake = wake
         self._groups: dict[GroupKey, ExportGroup] = {}
 
-    def __iter__(self) -> Iterable[ExportGroup]:
+    def __iter__(self) -> Iterator[ExportGroup]:
         return iter(self._groups.values())
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from policy.calico import BuiltinPolicy, import_preference
 from policy.decision import DecisionOptions, rank
 from policy.filters import NO_MATCH, Filter, Scope, Verdict
 from policy.operations import apply
-from policy.path import Path
+from policy.path import PREFERENCE, Path
 from policy.prefix import Nlri
 
 
@@ -65,7 +65,7 @@ class ImportPolicy:
 
     def _make(self, path: Path, verdict: Verdict | None) -> Path:
         attributes: PathAttributes = path.attributes
-        preference = path.preference
+        preference = int(PREFERENCE[path.source.kind])
         if verdict is not None and verdict is not NO_MATCH:
             # A rule that accepts ends the chain before the node's own policy is asked.
             if verdict.operations:
@@ -82,6 +82,19 @@ class ImportPolicy:
         """Give every path that was made here or passed."""
         return self._accepted.values()
 
-    def forget(self) -> None:
-        """Drop what was remembered; after the tables let go of their paths."""
-        self._accepted.clear()
+    def __len__(self) -> int:
+        return len(self._accepted)
+
+    def sweep(self, alive: set[Path]) -> set[Path]:
+        """Drop what was remembered of paths that no table uses any more.
+
+        Args:
+            alive: paths that stand in a table, as received or as used.
+
+        Returns:
+            What the paths that stay were as they were received.
+        """
+        self._accepted = {
+            key: used for key, used in self._accepted.items() if used in alive or key[0] in alive
+        }
+        return {path for path, _ in self._accepted}

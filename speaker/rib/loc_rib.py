@@ -65,6 +65,9 @@ class _MedWatch:
         self._seen: dict[int, tuple[set[Source], set[int]]] = {}
         self.matters = False
 
+    def __len__(self) -> int:
+        return len(self._seen)
+
     def note(self, path: Path) -> None:
         """Take notice of a path; cheap, once per attribute set."""
         if not path.source.is_bgp:
@@ -72,7 +75,9 @@ class _MedWatch:
         attributes = path.attributes
         sources, meds = self._seen.setdefault(attributes.neighbor_as, (set(), set()))
         sources.add(path.source)
-        meds.add(attributes.med or 0)
+        if len(meds) < 2:
+            # Two that differ say as much as thousands.
+            meds.add(attributes.med or 0)
         if len(sources) > 1 and len(meds) > 1:
             self.matters = True
 
@@ -133,6 +138,17 @@ class LocRib:
     def note(self, path: Path) -> None:
         """Take notice of a path before it is announced for the first time."""
         self._meds.note(path)
+
+    @property
+    def interned(self) -> int:
+        """How many neighbouring ASes are kept in mind."""
+        return len(self._meds)
+
+    def sweep(self, alive: Iterable[Path]) -> None:
+        """Take notice of these paths alone; all others are no more."""
+        self._meds = _MedWatch()
+        for path in alive:
+            self._meds.note(path)
 
     def known(self) -> list[Nlri]:
         """Give every prefix that any source has told, usable or not."""

@@ -46,8 +46,19 @@ def test_one_path_becomes_one_path_however_often_it_is_asked() -> None:
     ((second, _),) = made.apply(PLAIN, [TWO])
     assert first is second
     assert list(made.paths()) == [first]
-    made.forget()
-    assert list(made.paths()) == []
+
+
+def test_sweeping_keeps_what_stands_in_a_table_received_or_used() -> None:
+    made = policy(Rule(Action.ACCEPT, operations=(AddCommunity(9),)))
+    other = route()
+    ((used, _),) = made.apply(PLAIN, [ONE])
+    made.apply(other, [TWO])
+    assert used is not None
+    assert made.sweep({used}) == {PLAIN}
+    assert list(made.paths()) == [used]
+    assert made.sweep({PLAIN}) == {PLAIN}
+    assert made.sweep(set()) == set()
+    assert len(made) == 0
 
 
 def test_a_changed_path_is_ranked_anew() -> None:
