@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fsm.notifications import Cease
 from speaker import log
 from speaker.config.changes import (
     AddPeer,
@@ -96,8 +95,7 @@ def _change_peer(router: Speaker, change: Change) -> bool:
         case AddPeer(plan):
             router.add_peer(plan)
         case ResetPeer(plan):
-            router.remove_peer(plan.name, Cease.OTHER_CONFIGURATION_CHANGE)
-            router.add_peer(plan)
+            router.reset_peer(plan)
         case RefilterIn(plan, fields):
             peer = router.peers[plan.name]
             peer.take_plan(plan)
@@ -129,6 +127,5 @@ def _refilter_in(router: Speaker, peer: Peer, fields: frozenset[str]) -> None:
         exchange.forget_attributes()
         for family in exchange.inbound.ribs:
             if not peer.ask_refresh(family):
-                router.remove_peer(peer.name, Cease.OTHER_CONFIGURATION_CHANGE)
-                router.add_peer(peer.plan)
+                router.reset_peer(peer.plan)
                 return

@@ -33,6 +33,7 @@ from speaker.rib.inbound import Inbound
 from speaker.rib.loc_rib import LocRib
 from speaker.wire.attributes import ScanContext
 from speaker.wire.framing import MAX_EXTENDED_LENGTH, MAX_LENGTH
+from speaker.wire.update import pack_withdrawals
 
 PULL = 2048
 """Prefixes that are encoded for a member at once."""
@@ -198,23 +199,30 @@ class Exchange:
     def regroup(self) -> None:
         """Find the right groups anew; where the key changed the peer hears everything again.
 
-        What the peer holds and should not any more is withdrawn: the old group's table says what it
-        holds.
+        What the peer holds and should not any more is withdrawn: the old group's table and what it
+        was still owed say what it may hold.
         """
-        for family in list(self.shares):
-            share = self.shares[family]
-            key = self._group_key(family)
-            if key == share.group.key:
-                continue
-            held = share.group.holds(share.member)
-            self._leave(family)
-            self._join(family)
-            if family in self.shares:
-                joined = self.shares[family]
-                joined.member.eor_due = False
-                joined.member.untold.clear()
-                joined.member.owe(held)
-                joined.member.owe(joined.group.table)
+        self.flush()
+        for family in sorted(self.inbound.ribs):
+            share = self.shares.get(family)
+            if share is None:
+                self._join(family)
+            elif share.group.key != self._group_key(family):
+                self._move(family, share)
+
+    def _move(self, family: Family, old: Share) -> None:
+        untold = old.member.untold
+        held = dict.fromkeys(nlri for nlri in old.group.holds(old.member) if nlri not in untold)
+        held |= old.member.owes
+        self._leave(family)
+        self._join(family)
+        joined = self.shares.get(family)
+        if joined is None:
+            self.transport.write(pack_withdrawals(family, list(held), old.group.key.max_message))
+            return
+        joined.member.eor_due = old.member.eor_due
+        joined.member.owes = held
+        joined.member.untold = dict.fromkeys(n for n in joined.group.table if n not in held)
 
     def _leave(self, family: Family) -> None:
         share = self.shares.pop(family)
@@ -255,6 +263,21 @@ class Exchange:
             if not share.member.in_step:
                 self.transport.write(share.group.pull(share.member, PULL))
         return self.owes and not self.transport.is_full
+
+    @property
+    def interned(self) -> int:
+        """How many attribute sets and paths there are."""
+        policies = (rib.policy for rib in self.inbound.ribs.values() if rib.policy is not None)
+        return len(self.inbound.table) + sum(map(len, policies))
+
+    def sweep(self) -> None:
+        """Forget attribute sets and paths that no prefix uses."""
+        alive: set[Path] = set()
+        for rib in self.inbound.ribs.values():
+            alive.update(rib.received.values())
+            if rib.policy is not None:
+                alive |= rib.policy.sweep(alive)
+        self.inbound.table.sweep(alive)
 
     def close(self) -> None:
         """End the exchange; what the peer told us is taken out of the tables in slices."""

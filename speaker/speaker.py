@@ -17,7 +17,7 @@ Standards: RFC 4271 §3, §9.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import TracebackType
@@ -35,6 +35,7 @@ from speaker.clock import Alarm, Clock
 from speaker.config.changes import Change, changes
 from speaker.config.plan import Origination, OriginationKind, PeerPlan, Plan, PolicyMode
 from speaker.edits import carry_out
+from speaker.errors import TransportError
 from speaker.exchange import Exchange
 from speaker.fib_sink import FibSink, RouteSink
 from speaker.ground import Ground
@@ -51,6 +52,7 @@ from speaker.rib.export_group import Member
 from speaker.rib.exports import Exports
 from speaker.rib.loc_rib import Delta, LocRib
 from speaker.rib.next_hops import NextHopTable
+from speaker.sweeper import Holder, Sweeper
 from speaker.turn import Turn
 
 SLICE = 2048
@@ -58,6 +60,9 @@ SLICE = 2048
 
 BACKLOG_HIGH, BACKLOG_LOW = 100_000, 20_000
 """With so many changes waiting, peers are not read from; until so few are left."""
+
+SWEEP_TURNS = 64
+"""Unused objects are looked for when nothing else is to be done, and in every so many turns."""
 
 PATIENCE = 0.01
 """Seconds between looks at a kernel that is far behind."""
@@ -131,6 +136,7 @@ class Speaker:
         self._listener = Listener(self.buffer, self._accepted)
         self._buried: list[AdjRibIn] = []
         self._turn = Turn(self.clock, self._step)
+        self._sweeper = Sweeper()
         self._recovery_alarm = Alarm(self.clock, self.work)
         self._patience = Alarm(self.clock, self.work)
         self._paused = False
@@ -207,6 +213,8 @@ class Speaker:
             self._paused = False
             for peer in self.peers.values():
                 peer.resume_reading()
+        if not busy or not self._turn.turns % SWEEP_TURNS:
+            busy = self._sweeper.step(self._holders()) or busy
         if not busy:
             self._check_recovery()
             if self._paused:
@@ -247,6 +255,14 @@ class Speaker:
                 more = exchange.pump() or more
         return more
 
+    def _holders(self) -> Iterator[Holder]:
+        """Give everybody who keeps interned objects."""
+        for peer in self.peers.values():
+            if peer.exchange is not None:
+                yield peer.exchange
+        yield from self.exports
+        yield self.ground
+
     def _check_recovery(self) -> None:
         """Once every peer has told all it has, adopted routes that nobody wants go."""
         if self.recovery.over:
@@ -284,7 +300,11 @@ class Speaker:
         if self.kernel_options is not None:
             self._start_kernel(self.kernel_options)
         self.originate_planned()
-        await self.listen()
+        try:
+            await self.listen()
+        except TransportError:
+            await self.stop()
+            raise
         for plan in self.plan.peers.values():
             self.add_peer(plan)
         self.work()
@@ -328,6 +348,8 @@ class Speaker:
             withdraw: take our routes out of the kernel; else they stay, for packets to flow while
                 the next run comes up.
         """
+        # First of all: what the sessions' end takes out of the tables must not reach the kernel.
+        self._turn.close()
         await self._listener.close()
         for peer in list(self.peers.values()):
             peer.close(Cease.ADMINISTRATIVE_SHUTDOWN)
@@ -411,12 +433,20 @@ class Speaker:
         log.peer_added(plan.name, plan.address, plan.peer_asn)
         peer.start()
 
-    def remove_peer(self, name: str, subcode: int = Cease.PEER_DECONFIGURED) -> None:
+    def remove_peer(self, name: str) -> None:
+        self._close_peer(name, Cease.PEER_DECONFIGURED)
+        self.recovery.forget(name)
+
+    def reset_peer(self, plan: PeerPlan) -> None:
+        """End a peer's session and begin another one with this plan."""
+        self._close_peer(plan.name, Cease.OTHER_CONFIGURATION_CHANGE)
+        self.add_peer(plan)
+
+    def _close_peer(self, name: str, subcode: Cease) -> None:
         peer = self.peers.pop(name, None)
         if peer is not None:
             peer.close(subcode)
             self._index_addresses()
-            self.recovery.forget(name)
 
     def _index_addresses(self) -> None:
         self._by_address.clear()

@@ -22,6 +22,9 @@ from speaker.clock import Clock
 BUDGET = 0.005
 """Seconds that a turn may take before others have their say."""
 
+PAUSE = 0.05
+"""Seconds without a turn after one that failed."""
+
 
 class Turn:
     """Runs steps of work between batches of input.
@@ -35,6 +38,7 @@ class Turn:
         self._clock = clock
         self._step = step
         self._scheduled = False
+        self._closed = False
         self.turns = 0
 
     def schedule(self) -> None:
@@ -43,8 +47,14 @@ class Turn:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._run)
 
+    def close(self) -> None:
+        """Run no more."""
+        self._closed = True
+
     def _run(self) -> None:
         self._scheduled = False
+        if self._closed:
+            return
         self.turns += 1
         end = self._clock.now() + BUDGET
         try:
@@ -54,9 +64,9 @@ class Turn:
                     return
         except Exception:
             # One of the two places where everything is caught: a fault of ours in one step must
-            # not stop the router.
+            # not stop the router. One that comes again and again must not keep it busy either.
             log.turn_failed()
-            self.schedule()
+            asyncio.get_running_loop().call_later(PAUSE, self.schedule)
 
 
 def tune_collector() -> None:
