@@ -1,0 +1,39 @@
+"""Disturbing a laboratory, for as long as a ``with`` block lasts."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab.lab import RunningNode
+
+
+@contextmanager
+def killed(node: RunningNode) -> Iterator[None]:
+    """Kill a node's daemon without a warning; start it again afterwards."""
+    node.kill()
+    try:
+        yield
+    finally:
+        node.start()
+
+
+@contextmanager
+def frozen(node: RunningNode) -> Iterator[None]:
+    """Stop a node's daemon where it stands; let it go on afterwards."""
+    node.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        node.signal(signal.SIGCONT)
+
+
+@contextmanager
+def link_down(node: RunningNode, interface: str = "eth0") -> Iterator[None]:
+    """Take an interface of a node down; bring it up afterwards."""
+    node.execute(["ip", "link", "set", interface, "down"])
+    try:
+        yield
+    finally:
+        node.execute(["ip", "link", "set", interface, "up"])

@@ -1,0 +1,157 @@
+"""The face that all kinds of daemon have.
+
+`Place` is where a daemon lives: its node in the topology, its directory, and how a command is run
+in its namespace. `Daemon` is the base of the kinds; it knows nothing of processes, which `lab.lab`
+starts and ends.
+"""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from lab.errors import LabError
+from lab.ground import search_path
+from lab.topology import Family, Network, Node, Peer, Topology
+
+Execute = Callable[[Sequence[str]], str]
+"""Runs a command in a node and gives what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a daemon lives.
+
+    Attributes:
+        topology: of the lab.
+        node: which it is.
+        home: its directory: configuration, sockets, logs.
+        execute: runs a command in its namespace.
+    """
+
+    topology: Topology
+    node: Node
+    home: Path
+    execute: Execute
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Its sessions."""
+        return self.topology.peers(self.node.name)
+
+    @property
+    def asn(self) -> int:
+        """Its AS; the topology saw to it that there is one."""
+        assert self.node.asn is not None
+        return self.node.asn
+
+    @property
+    def router_id(self) -> str:
+        """Its BGP identifier."""
+        return str(self.topology.router_id(self.node.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route as a daemon tells it.
+
+    Attributes:
+        next_hop: address, or empty for its own.
+        as_path: in order; sets are flattened.
+    """
+
+    next_hop: str
+    as_path: tuple[int, ...] = ()
+
+
+class Daemon(ABC):
+    """One node's daemon.
+
+    Attributes:
+        program: what must be there, and the Debian package that has it.
+        programs_kernel: whether it puts routes into the kernel.
+    """
+
+    program: ClassVar[str]
+    package: ClassVar[str]
+    programs_kernel: ClassVar[bool] = False
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.networks: list[Network] = list(place.node.networks)
+
+    @property
+    def home(self) -> Path:
+        """Its directory."""
+        return self.place.home
+
+    def locate(self) -> str:
+        """Find its program.
+
+        Raises:
+            LabError: it is not installed.
+        """
+        found = shutil.which(self.program, path=search_path())
+        if found is None:
+            raise LabError(f"{self.program} is missing: apt install {self.package}")
+        return found
+
+    @abstractmethod
+    def configure(self) -> None:
+        """Write the configuration."""
+
+    @abstractmethod
+    def commands(self) -> list[list[str]]:
+        """Say which programs run, in the order in which they start; each stays in front."""
+
+    def environment(self) -> dict[str, str]:
+        """Say what its environment has besides."""
+        return {}
+
+    def started(self) -> None:
+        """Do what can only be done when it runs; most kinds have everything in a file."""
+        return
+
+    @abstractmethod
+    def sessions(self) -> dict[str, bool]:
+        """Tell of each peer's address whether the session is up; empty while it cannot answer."""
+
+    @abstractmethod
+    def routes(self, family: Family) -> dict[str, Route]:
+        """Tell its best routes, by prefix."""
+
+    def announce(self, prefix: Network) -> None:
+        """Announce a prefix besides."""
+        self.networks.append(prefix)
+        self.networks_changed()
+
+    def withdraw(self, prefix: Network) -> None:
+        """Announce a prefix no more."""
+        self.networks.remove(prefix)
+        self.networks_changed()
+
+    @abstractmethod
+    def networks_changed(self) -> None:
+        """Let the running daemon follow `networks`."""
+
+    def networks_of(self, family: Family) -> list[Network]:
+        """Pick the networks of a family."""
+        return [network for network in self.networks if network.version == family.version]
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> Path:
+        """Write a file into its directory."""
+        path = self.home / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+        return path
+
+    def ask(self, argv: Sequence[str]) -> str:
+        """Run its client; empty while the daemon cannot answer."""
+        try:
+            return self.place.execute(argv)
+        except LabError:
+            return ""

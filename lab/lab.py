@@ -1,0 +1,314 @@
+"""A running laboratory: everything that a topology describes, up and down again.
+
+`Lab` is the one owner of what it makes. `up` writes down each thing before it makes it
+(`lab.state`), so `down` removes all of it whatever happened in between: a crash, a kill, Ctrl-C.
+`RunningNode` is the handle on one node: its daemon's life, its answers, commands in its namespace.
+
+A lab outlives the process that made it; `Lab.find` takes one up again by its name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab import ground as grounds
+from lab import namespaces, processes, topology_file
+from lab.errors import LabError
+from lab.ground import PRIVATE_RUN, Ground
+from lab.kinds import DAEMONS, Daemon, Place, Route
+from lab.namespaces import Namespaces, namespace_of
+from lab.probes import KernelRoute, kernel_routes, wait_until
+from lab.processes import MARK, ProcessId
+from lab.state import Entry, StateDirectory
+from lab.topology import Family, Kind, Network, Topology
+
+_END = 10.0
+"""Seconds that a daemon has to end by itself."""
+
+
+class RunningNode:
+    """One node of a lab that is up."""
+
+    def __init__(
+        self, topology: Topology, name: str, ground: Ground, state: StateDirectory
+    ) -> None:
+        self.name = name
+        self.node = topology.node(name)
+        self.home = state.node(name)
+        self._topology = topology
+        self._ground = ground
+        self._state = state
+        self._children: list[subprocess.Popen[bytes]] = []
+        kind = DAEMONS.get(self.node.kind)
+        self.daemon: Daemon | None = None
+        if kind is not None:
+            self.daemon = kind(Place(topology, self.node, self.home, self.execute))
+
+    def inside(self, argv: Sequence[str]) -> list[str]:
+        """Prefix a command so that it runs in this node."""
+        return self._ground.inside(namespace_of(self._topology.name, self.name), argv)
+
+    def execute(self, argv: Sequence[str]) -> str:
+        """Run a command in this node and give what it prints.
+
+        Raises:
+            LabError: it failed.
+        """
+        return grounds.run(self.inside(argv), keep=self._state.inherited)
+
+    @property
+    def speaks(self) -> Daemon:
+        """Its daemon. Raises `LabError` for a host, which has none."""
+        if self.daemon is None:
+            raise LabError(f"{self.name} is a host and speaks no BGP")
+        return self.daemon
+
+    def prepare(self) -> None:
+        """Make its directory and write its configuration."""
+        self.home.mkdir(exist_ok=True)
+        if self.daemon is not None:
+            self.daemon.locate()
+            self.daemon.configure()
+
+    def start(self) -> None:
+        """Start its programs."""
+        if self.daemon is None:
+            return
+        for argv in self.daemon.commands():
+            self._spawn(argv)
+        self._wait_for_answer()
+        self.daemon.started()
+
+    def _spawn(self, argv: list[str]) -> None:
+        program = Path(argv[0]).name
+        self._state.record(Entry("process", program, self.name))
+        # Every daemon has a /run of its own: several of a kind would share files there.
+        wrapped = ["unshare", "--mount", "--", "sh", "-c", PRIVATE_RUN + 'exec "$@"', "sh", *argv]
+        environment = {
+            **os.environ,
+            **self.speaks.environment(),
+            MARK: str(self._state.path),
+            "LAB_KEEPS": str(self._state.path),
+            "PATH": grounds.search_path(),
+        }
+        with (self.home / f"{self.name}.log").open("ab") as log:
+            child = subprocess.Popen(
+                self.inside(wrapped),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        self._children.append(child)
+        process = processes.identify(child.pid)
+        if process is not None:
+            entry = Entry("process", program, self.name, process.pid, process.start)
+            self._state.record(entry)
+
+    def _wait_for_answer(self) -> None:
+        """Wait until the daemon answers questions; one that has ended never will."""
+
+        def answers() -> bool:
+            for child in self._children:
+                if child.poll() is not None:
+                    raise LabError(f"{self.name} ended at once:\n{self.last_words()}")
+            return bool(self.speaks.sessions()) or not self._topology.peers(self.name)
+
+        if self.node.kind is Kind.WREN and self.node.datastore is not None:
+            socket = self.home / "wren.sock"
+            wait_until(socket.exists, f"{self.name} listens to commands", nodes=[self])
+        else:
+            wait_until(answers, f"{self.name} answers", nodes=[self])
+
+    def programs(self) -> list[ProcessId]:
+        """Give its processes that run."""
+        recorded = [e.process for e in self._state.entries() if e.what == "process" and e.pid]
+        mine = {
+            e.process for e in self._state.entries() if e.what == "process" and e.node == self.name
+        }
+        return [process for process in recorded if process in mine and processes.is_alive(process)]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its programs."""
+        for process in self.programs():
+            processes.send(process, number)
+
+    def stop(self) -> None:
+        """End its programs as an operator would."""
+        running = self.programs()
+        for process in reversed(running):
+            processes.send(process, signal.SIGTERM)
+        left = processes.wait_gone(running, _END)
+        self._reap()
+        if left:
+            raise LabError(f"{self.name} does not end:\n{self.last_words()}")
+
+    def kill(self) -> None:
+        """Kill its programs without a warning, children included."""
+        home = namespace_of(self._topology.name, self.name)
+        processes.end_all("", [self._ground.path_of(home)], self.programs())
+        self._reap()
+
+    def _reap(self) -> None:
+        for child in self._children:
+            child.wait()
+        self._children.clear()
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def sessions(self) -> dict[str, bool]:
+        """Tell of each peer's address whether the session is up."""
+        return self.speaks.sessions()
+
+    def routes(self, family: Family = Family.IPV4) -> dict[str, Route]:
+        """Tell its daemon's best routes."""
+        return self.speaks.routes(family)
+
+    def kernel_routes(self, family: Family = Family.IPV4) -> dict[str, KernelRoute]:
+        """Tell the routes of its kernel's main table."""
+        return kernel_routes(self, family)
+
+    def announce(self, prefix: Network) -> None:
+        """Have its daemon announce a prefix besides."""
+        self.speaks.announce(prefix)
+
+    def withdraw(self, prefix: Network) -> None:
+        """Have its daemon announce a prefix no more."""
+        self.speaks.withdraw(prefix)
+
+    def is_up_with(self, *addresses: str) -> bool:
+        """Tell whether the sessions to these addresses, or all of them, are up."""
+        sessions = self.sessions()
+        wanted = addresses or tuple(sessions)
+        return bool(wanted) and all(sessions.get(address, False) for address in wanted)
+
+    def last_words(self, lines: int = 15) -> str:
+        """Give the end of its log."""
+        try:
+            text = (self.home / f"{self.name}.log").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+class Lab:
+    """A laboratory.
+
+    Args:
+        topology: what it is made of.
+        root: directory of the labs' state; by default the system's or the user's.
+    """
+
+    def __init__(self, topology: Topology, root: Path | None = None) -> None:
+        self.topology = topology
+        self._state = StateDirectory(topology.name, root)
+        self._ground = Ground()
+        self.nodes: dict[str, RunningNode] = {}
+
+    @classmethod
+    def find(cls, name: str, root: Path | None = None) -> Lab:
+        """Take up a lab that is up already.
+
+        Raises:
+            LabError: there is none of that name.
+        """
+        state = StateDirectory(name, root)
+        if not state.topology.exists():
+            raise LabError(f"lab {name} is not up: wren lab up FILE")
+        found = cls(topology_file.load(state.topology), root)
+        found._enter(grounds.find(state))
+        return found
+
+    def _enter(self, ground: Ground) -> None:
+        self._ground = ground
+        self.nodes = {
+            node.name: RunningNode(self.topology, node.name, ground, self._state)
+            for node in self.topology.nodes
+        }
+
+    def node(self, name: str) -> RunningNode:
+        """Give the handle on a node. Raises `LabError` if there is none."""
+        self.topology.node(name)
+        return self.nodes[name]
+
+    def up(self) -> None:
+        """Make everything; what was made is removed again if anything fails.
+
+        Raises:
+            LabError: something cannot be had; the text says what to do.
+        """
+        self._state.create()
+        try:
+            with self._state.locked():
+                self._state.topology.write_text(topology_file.dumps(self.topology), "utf-8")
+                self._enter(grounds.prepare(self._state))
+                Namespaces(self.topology, self._ground, self._state).make()
+                for node in self.nodes.values():
+                    node.prepare()
+                for node in self.nodes.values():
+                    node.start()
+        except BaseException:
+            self.down()
+            raise
+
+    def down(self) -> None:
+        """Remove everything; nothing is left behind."""
+        remove(self._state)
+        for node in self.nodes.values():
+            node._reap()
+        self.nodes = {}
+
+    def wait_established(self, *names: str, seconds: float = 60.0) -> None:
+        """Wait until every session of these nodes, or of all, is up."""
+        chosen = [self.nodes[name] for name in names] or [
+            node for node in self.nodes.values() if node.daemon is not None
+        ]
+        for node in chosen:
+            wait_until(
+                node.is_up_with,
+                f"all sessions of {node.name} are up",
+                seconds=seconds,
+                nodes=list(self.nodes.values()),
+            )
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.down()
+
+
+def remove(state: StateDirectory) -> None:
+    """Remove whatever the journal of a lab names: processes, namespaces, files."""
+    with state.locked() as there:
+        if not there:
+            return
+        ground = grounds.find(state)
+        names = [entry.name for entry in state.entries() if entry.what == "namespace"]
+        recorded = [e.process for e in state.entries() if e.what == "process" and e.pid]
+        paths = [ground.path_of(name) for name in names]
+        own = [process for process in recorded if process != ground.holder]
+        if ground.holder is None:
+            processes.end_all(str(state.path), paths, own)
+            namespaces.remove(ground, state)
+        else:
+            # The holder carries the mark as well; everything dies with it.
+            processes.end_all(str(state.path), paths, [*own, ground.holder])
+            grounds.release(ground)
+        state.remove()
