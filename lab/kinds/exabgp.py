@@ -5,11 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from lab.kinds.base import Daemon, Route
 from lab.topology import Family, Peer
+
+# ExaBGP gives its helper a descriptor that does not block, so reading has to wait by itself.
+_KEEPER = """\
+import os, pathlib, select
+with open(pathlib.Path(__file__).with_name("words.json"), "ab", buffering=0) as words:
+    while True:
+        select.select([0], [], [])
+        chunk = os.read(0, 65536)
+        if not chunk:
+            break
+        words.write(chunk)
+"""
 
 
 class Exabgp(Daemon):
@@ -20,8 +33,7 @@ class Exabgp(Daemon):
 
     def configure(self) -> None:
         """Write the configuration and the helper."""
-        words = self.home / "words.json"
-        self.write("keep", f'#!/bin/sh\nexec cat >> "{words}"\n', 0o755)
+        self.write("keep", f"#!{sys.executable}\n{_KEEPER}", 0o755)
         self.write("exabgp.conf", "\n".join(self._lines()) + "\n")
 
     def _lines(self) -> Iterator[str]:
