@@ -37,7 +37,11 @@ def two_nodes(kind: str, asn: int, *, extra: str = "") -> str:
     """
     return f"""
 nodes:
-  wren: {{kind: wren, asn: 65001, networks: [10.1.0.0/24, "fd00:1::/64"], addresses: [10.1.0.1/32, "fd00:1::1/128"]}}
+  wren:
+    kind: wren
+    asn: 65001
+    networks: [10.1.0.0/24, "fd00:1::/64"]
+    addresses: [10.1.0.1/32, "fd00:1::1/128"]
   other:
     kind: {kind}
     asn: {asn}
