@@ -21,15 +21,19 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fsm.family import Family
 from policy.decision import multipath, select, shares_load
 from policy.path import Path, Source
 from policy.prefix import Nlri
 
-if TYPE_CHECKING:
-    from speaker.rib.adj_rib_in import AdjRibIn
+
+class Candidates(Protocol):
+    """What one source offers; `speaker.rib.adj_rib_in.AdjRibIn` is the only kind there is."""
+
+    source: Source
+    paths: dict[Nlri, Path]
 
 
 @dataclass(slots=True)
@@ -113,7 +117,7 @@ class LocRib:
         self.keep_unreachable = keep_unreachable
         # About how many prefixes wait to be taken.
         self.backlog = 0
-        self._tables: list[AdjRibIn] = []
+        self._tables: list[Candidates] = []
         self._meds = _MedWatch()
         self._runs: dict[Path | None, list[Nlri]] = {}
         self._new_shared: dict[Nlri, tuple[Path, ...]] = {}
@@ -126,11 +130,11 @@ class LocRib:
     def __len__(self) -> int:
         return len(self.best)
 
-    def attach(self, table: AdjRibIn) -> None:
+    def attach(self, table: Candidates) -> None:
         """Take a source's table into account from now on."""
         self._tables.append(table)
 
-    def detach(self, table: AdjRibIn) -> None:
+    def detach(self, table: Candidates) -> None:
         """Let an empty table go."""
         self._tables.remove(table)
         self._meds.forget(table.source)
@@ -162,7 +166,7 @@ class LocRib:
         return [path for table in self._tables if (path := table.paths.get(nlri)) is not None]
 
     # hot: per batch
-    def announced(self, table: AdjRibIn, path: Path, nlris: list[Nlri]) -> None:
+    def announced(self, table: Candidates, path: Path, nlris: list[Nlri]) -> None:
         """A table holds a path for these prefixes now."""
         best = self.best
         if best.keys().isdisjoint(nlris) and (path.next_hop.reachable or self.keep_unreachable):
@@ -201,7 +205,7 @@ class LocRib:
             self.decide(unclear)
 
     # hot: per prefix
-    def withdrawn(self, table: AdjRibIn, nlris: list[Nlri]) -> None:
+    def withdrawn(self, table: Candidates, nlris: list[Nlri]) -> None:
         """A table has lost its paths to these prefixes."""
         best = self.best
         if not self.shared and not any(t.paths for t in self._tables if t is not table):
