@@ -77,22 +77,28 @@ class RenamePeer:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetPeer:
-    """A session is to be closed and opened again (RFC 4486 subcode 6).
+class _PeerStays:
+    """A peer of both plans whose own plan changed.
 
     Attributes:
+        plan: the new one.
         fields: what changed, as named in `PeerPlan`.
-        reason: the same in words.
     """
 
     plan: PeerPlan
     fields: tuple[str, ...]
-    reason: str
 
     @property
     def name(self) -> str:
         """Name of the peer."""
         return self.plan.name
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPeer(_PeerStays):
+    """A session is to be closed and opened again (RFC 4486 subcode 6); the reason is in words."""
+
+    reason: str
 
     def describe(self) -> str:
         """Say it in one sentence."""
@@ -100,16 +106,8 @@ class ResetPeer:
 
 
 @dataclass(frozen=True, slots=True)
-class RefilterIn:
+class RefilterIn(_PeerStays):
     """What a peer told us is to be judged anew; its session stays."""
-
-    plan: PeerPlan
-    fields: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the peer."""
-        return self.plan.name
 
     def describe(self) -> str:
         """Say it in one sentence."""
@@ -117,16 +115,8 @@ class RefilterIn:
 
 
 @dataclass(frozen=True, slots=True)
-class RefilterOut:
+class RefilterOut(_PeerStays):
     """What we tell a peer is to be judged anew; its session stays."""
-
-    plan: PeerPlan
-    fields: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the peer."""
-        return self.plan.name
 
     def describe(self) -> str:
         """Say it in one sentence."""
@@ -134,16 +124,8 @@ class RefilterOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Regroup:
+class Regroup(_PeerStays):
     """A peer moves to another export group and hears everything again; its session stays."""
-
-    plan: PeerPlan
-    fields: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the peer."""
-        return self.plan.name
 
     def describe(self) -> str:
         """Say it in one sentence."""
@@ -151,16 +133,8 @@ class Regroup:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdatePeer:
+class UpdatePeer(_PeerStays):
     """A peer's plan is to be replaced; what changed shows at the next session, or never."""
-
-    plan: PeerPlan
-    fields: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the peer."""
-        return self.plan.name
 
     def describe(self) -> str:
         """Say it in one sentence."""
