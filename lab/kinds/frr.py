@@ -57,13 +57,17 @@ class Frr(Daemon):
         yield self.place.node.extra
 
     def commands(self) -> list[list[str]]:
-        """Zebra first; bgpd asks it about next hops."""
+        """Zebra first; bgpd asks it about next hops, and tries again only after 10 s."""
         self.locate()
-        home = str(self.home)
-        common = ["-z", f"{home}/zserv.api", "--vty_socket", home, "-P", "0", "--log", "stdout"]
-        return [
-            [f"{_DIRECTORY}/{name}", *_files(home, name), *common] for name in ("zebra", "bgpd")
-        ]
+        zebra = self.home / "zserv.api"
+        zebra.unlink(missing_ok=True)
+        common = ["-z", str(zebra), "--vty_socket", str(self.home), "-P", "0", "--log", "stdout"]
+        wait = 'until [ -S "$0" ]; do sleep 0.05; done; exec "$@"'
+        first, second = (
+            [f"{_DIRECTORY}/{name}", *_files(str(self.home), name), *common]
+            for name in ("zebra", "bgpd")
+        )
+        return [first, ["sh", "-c", wait, str(zebra), *second]]
 
     def _vtysh(self, *commands: str) -> str:
         words = [word for command in commands for word in ("-c", command)]
