@@ -22,6 +22,7 @@ from policy.attributes import PathAttributes
 from policy.decision import DecisionOptions, rank
 from policy.path import NextHop, Path, Source
 from speaker.wire.attributes import Fault, ScanContext, Scanned, Verdict, missing, scan
+from speaker.wire.usual import usual_next_hop
 
 
 class NextHopSource(Protocol):
@@ -95,6 +96,15 @@ class AttributeTable:
         """Give every path that is known."""
         return (interned.path for interned in self._known.values() if interned.path is not None)
 
+    # hot: per attribute set
+    def intern_usual(self, raw: bytes) -> Interned | None:
+        """Intern attributes of the usual shape, without taking them apart; None for others."""
+        next_hop = usual_next_hop(raw, self.intake.context)
+        if next_hop is None:
+            return None
+        known = self._known[raw] = self._make(PathAttributes(raw, next_hop), ())
+        return known
+
     def intern_classic(self, raw: bytes) -> Interned:
         """Intern attributes whose prefixes stand in the NLRI field (IPv4, NEXT_HOP).
 
@@ -134,7 +144,10 @@ class AttributeTable:
             if fault.verdict is not Verdict.DISCARD:
                 return Interned(None, str(fault), faults)
         # RFC 4760 §3: NEXT_HOP has no meaning beside MP_REACH_NLRI; `rewrite` sets its own.
-        attributes = PathAttributes(scanned.raw, next_hop, link_local)
+        return self._make(PathAttributes(scanned.raw, next_hop, link_local), faults)
+
+    def _make(self, attributes: PathAttributes, faults: tuple[Fault, ...]) -> Interned:
+        """Make the path of a well-formed set, unless it must not be used."""
         why_not = self._refusal(attributes)
         if why_not:
             return Interned(None, why_not, faults)

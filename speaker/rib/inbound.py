@@ -65,7 +65,7 @@ class Inbound:
         self.updates += 1
         withdrawn, raw, nlri = sections(body)
         if nlri and not withdrawn and self._ipv4 is not None:
-            interned = self.table.lookup(raw)
+            interned = self.table.lookup(raw) or self.table.intern_usual(raw)
             if interned is not None and interned.path is not None:
                 try:
                     nlris = split(Afi.IPV4, nlri)
