@@ -73,6 +73,8 @@ class RunningNode:
         """Make its directory and write its configuration."""
         self.home.mkdir(exist_ok=True)
         if self.daemon is not None:
+            if self.daemon.changes_user and self._ground.holder is not None:
+                raise LabError(f"{self.name}: {self.node.kind} changes its user: run as root")
             self.daemon.locate()
             self.daemon.configure()
 
@@ -223,8 +225,10 @@ class Lab:
             LabError: there is none of that name.
         """
         state = StateDirectory(name, root)
-        if not state.topology.exists():
+        if not state.exists:
             raise LabError(f"lab {name} is not up: wren lab up FILE")
+        if not state.topology.exists():
+            raise LabError(f"lab {name} was left behind half made: wren lab down {name}")
         found = cls(topology_file.load(state.topology), root)
         found._enter(grounds.find(state))
         return found
@@ -250,7 +254,7 @@ class Lab:
         self._state.create()
         try:
             with self._state.locked():
-                self._state.topology.write_text(topology_file.dumps(self.topology), "utf-8")
+                self._state.keep(topology_file.dumps(self.topology))
                 self._enter(grounds.prepare(self._state))
                 Namespaces(self.topology, self._ground, self._state).make()
                 for node in self.nodes.values():

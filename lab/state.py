@@ -92,6 +92,12 @@ class StateDirectory:
         """Name a node's directory."""
         return self.path / name
 
+    def keep(self, topology: str) -> None:
+        """Write the topology, whole or not at all."""
+        fresh = self.path / ".topology.yaml"
+        fresh.write_text(topology, encoding="utf-8")
+        fresh.rename(self.topology)
+
     def record(self, entry: Entry) -> None:
         """Append to the journal, whole or not at all."""
         line = json.dumps(asdict(entry)) + "\n"

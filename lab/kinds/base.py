@@ -74,11 +74,13 @@ class Daemon(ABC):
     Attributes:
         program: what must be there, and the Debian package that has it.
         programs_kernel: whether it puts routes into the kernel.
+        changes_user: whether it takes another user's place at its start, which needs root.
     """
 
     program: ClassVar[str]
     package: ClassVar[str]
     programs_kernel: ClassVar[bool] = False
+    changes_user: ClassVar[bool] = False
 
     def __init__(self, place: Place) -> None:
         self.place = place

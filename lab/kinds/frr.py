@@ -16,6 +16,7 @@ class Frr(Daemon):
 
     program = "vtysh"
     package = "frr"
+    changes_user = True
     programs_kernel = True
 
     def configure(self) -> None:

@@ -17,6 +17,7 @@ class Openbgpd(Daemon):
 
     program = "bgpctl"
     package = "openbgpd"
+    changes_user = True
 
     def configure(self) -> None:
         """Write ``bgpd.conf``; bgpd wants it unreadable for others."""
