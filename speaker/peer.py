@@ -213,7 +213,7 @@ class Peer:
     def _hold_timer_is_due(self) -> bool:
         now = self.router.clock.now()
         return any(
-            timer is Timer.HOLD and deadline <= now
+            timer is Timer.HOLD and deadline <= now + LATE
             for (_, timer), deadline in self.session.timers.items()
         )
 
@@ -315,10 +315,16 @@ class Peer:
         try:
             self._received(connection, chunk)
         except Exception:
-            # A fault of ours must not hurt the other peers: this one starts afresh.
-            log.peer_failed(self.name)
-            self.handle(ManualStop(Cease.OUT_OF_RESOURCES))
-            self.handle(ManualStart())
+            self.fail()
+
+    def fail(self) -> None:
+        """Start afresh after a fault of ours, which must not hurt the other peers.
+
+        To be called while the exception is being handled; the log shows it.
+        """
+        log.peer_failed(self.name)
+        self.handle(ManualStop(Cease.OUT_OF_RESOURCES))
+        self.handle(ManualStart())
 
     def _received(self, connection: Connection, chunk: bytes) -> None:
         side = connection.side

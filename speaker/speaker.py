@@ -17,7 +17,7 @@ Standards: RFC 4271 §3, §9.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import TracebackType
@@ -236,7 +236,7 @@ class Speaker:
         awake, self._awake = self._awake, set()
         for peer in awake:
             if peer.exchange is not None:
-                peer.exchange.flush()
+                self._let(peer, peer.exchange.flush)
 
     def _bury_slice(self) -> bool:
         if not self._buried:
@@ -252,8 +252,17 @@ class Speaker:
         for peer in self.peers.values():
             exchange = peer.exchange
             if exchange is not None and exchange.owes:
-                more = exchange.pump() or more
+                more = self._let(peer, exchange.pump) or more
         return more
+
+    @staticmethod
+    def _let(peer: Peer, act: Callable[[], bool | None]) -> bool:
+        """Do something for one peer; if it fails, that peer is reset and all others go on."""
+        try:
+            return bool(act())
+        except Exception:
+            peer.fail()
+            return True
 
     def _holders(self) -> Iterator[Holder]:
         """Give everybody who keeps interned objects."""

@@ -247,6 +247,8 @@ class Town:
         }
         peer = await self.call(number, **options)
         await peer.establish(**said)
+        mine = [p for p in self.routers[0].peers.values() if p.plan.address == home(number)]
+        await until(lambda: any(shell.is_established for shell in mine))
         return peer
 
 
