@@ -264,6 +264,7 @@ async def test_a_busy_port_stops_the_start_with_a_hint() -> None:
 async def test_a_router_is_a_context_and_tells_what_happens() -> None:
     async with Town() as town:
         router = Speaker(town.plan_for_strangers())
+        town.routers.append(router)  # and so is stopped a second time, which does no harm
         seen: list[Notice] = []
 
         async def follow() -> None:
