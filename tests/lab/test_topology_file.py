@@ -125,9 +125,8 @@ def test_a_lab_without_a_name_has_its_files_or_its_directorys(tmp_path: Path) ->
         ("nodes: {h: {kind: host}}\nbgp:\n  - [h]", "f:3: bgp[0]: expected the names of two nodes"),
         ("nodes: {h: {kind: host}}\nbgp:\n  - [h, i]", "f:3: bgp[0]: h is a host"),
         (
-            "nodes:\n  b:\n    kind: bird\n    asn: 1\n"
-            "    peers:\n    - {address: 10.0.0.1, asn: 1, passive: 1}",
-            "f:6: nodes.b.peers[0].passive: 1 is not true or false",
+            "nodes: {b: {kind: bird, asn: 1, peers: [\n{address: 10.0.0.1, asn: 1, passive: 1}]}}",
+            "f:2: nodes.b.peers[0].passive: 1 is not true or false",
         ),
     ],
 )
