@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from speaker.config.changes import ON_CHANGE
 from speaker.config.peerplan import OnChange
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
 
 _COST = {
     OnChange.RESET: "the session is reset (Cease/Other Configuration Change)",
@@ -53,7 +56,91 @@ def changes() -> Iterator[str]:
         yield f"| {name.replace('_', ' ')} | {'; '.join(words) or 'nothing'} |"
 
 
-PAGES = {"keys.md": keys, "changes.md": changes}
+# The reading order of the handbook: what comes in, what is decided, what goes out.
+_CHAPTERS = (
+    "fsm",
+    "fsm/family.py fsm/messages.py fsm/notifications.py fsm/events.py fsm/effects.py fsm/timers.py",
+    "fsm/negotiation.py fsm/bgp.py fsm/session.py",
+    "speaker/net/transport.py speaker/wire speaker/wire/framing.py speaker/wire/codec.py",
+    "speaker/wire/update.py speaker/wire/attributes.py speaker/wire/usual.py",
+    "policy policy/prefix.py policy/attributes.py policy/path.py policy/decision.py",
+    "speaker/rib speaker/rib/inbound.py speaker/rib/attribute_table.py speaker/rib/adj_rib_in.py",
+    "speaker/rib/loc_rib.py speaker/rib/next_hops.py speaker/rib/export_group.py",
+    "policy/filters.py policy/calico.py policy/propagation.py policy/outbound.py",
+    "speaker/kernel speaker/kernel/fib.py speaker/kernel/netlink.py speaker/kernel/monitor.py",
+    "speaker/config speaker/config/selectors.py speaker/config/peers.py speaker/config/plan.py",
+    "speaker/config/changes.py speaker/datastore/directory.py",
+    "speaker/peer.py speaker/exchange.py speaker/turn.py speaker/ground.py speaker/speaker.py",
+    "speaker/edits.py speaker/daemon.py speaker/control",
+    "lab lab/topology.py lab/state.py lab/lab.py",
+)
+
+
+def _docstring(place: str) -> tuple[str, str]:
+    """Find the chapter of a module or package: its path and its text."""
+    path = ROOT / place if place.endswith(".py") else ROOT / place / "__init__.py"
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return str(path.relative_to(ROOT)), text
+
+
+def handbook() -> Iterator[str]:
+    """Put the chapters of the modules into reading order."""
+    yield "# Handbook"
+    yield ""
+    yield "How Wren works, in the words of its modules, in the order in which data travels. This"
+    yield "file is made by `python docs/tables.py` from the chapter at the head of each module."
+    for line in _CHAPTERS:
+        for place in line.split():
+            path, text = _docstring(place)
+            title, _, rest = text.partition("\n\n")
+            yield ""
+            yield f"## {' '.join(title.split())}"
+            yield ""
+            yield f"[`{path}`](../{path})"
+            yield ""
+            yield rest.strip()
+
+
+_TAG = re.compile(r"RFC (\d{4}) ((?:§[\d.]+(?:\.?[a-z])?(?:[-–]§?[\d.]+)?(?:, (?=§))?)+)")
+
+
+def _sections(text: str) -> set[tuple[int, str]]:
+    found = set()
+    for number, sections in _TAG.findall(text):
+        for section in re.findall(r"§([\d.]+)", sections):
+            found.add((int(number), section.strip(".")))
+    return found
+
+
+def rfc_index() -> Iterator[str]:
+    """List which modules obey which section of which RFC."""
+    yield "# Which code obeys which section"
+    yield ""
+    yield "Made by `python docs/tables.py` from the tags `RFC nnnn §x` in the source."
+    yield ""
+    yield "| RFC | section | where |"
+    yield "|---|---|---|"
+    where: dict[tuple[int, str], list[str]] = {}
+    for package in ("fsm", "policy", "speaker"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for tag in _sections(path.read_text(encoding="utf-8")):
+                where.setdefault(tag, []).append(str(path.relative_to(ROOT)))
+    for (number, section), paths in sorted(where.items(), key=_in_order):
+        links = ", ".join(f"[{path}](../{path})" for path in paths)
+        yield f"| {number} | {section} | {links} |"
+
+
+def _in_order(item: tuple[tuple[int, str], list[str]]) -> tuple[int, list[int]]:
+    (number, section), _ = item
+    return number, [int(part) for part in section.split(".") if part]
+
+
+PAGES = {
+    "changes.md": changes,
+    "handbook.md": handbook,
+    "keys.md": keys,
+    "rfc.md": rfc_index,
+}
 
 
 def render(name: str) -> str:
