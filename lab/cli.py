@@ -1,4 +1,8 @@
-"""The commands ``wren lab …``: up, down, exec, status."""
+"""The commands ``wren lab …``: up, down, exec, status.
+
+What goes wrong is one line on stderr that says what to do, and exit status 1. `up` and `down` end
+what they are about when they are interrupted: `up` removes what it made, `down` goes on.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,21 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from lab import topology_file
 from lab.errors import LabError
+from lab.ground import search_path
 from lab.lab import Lab, remove
 from lab.state import StateDirectory, labs
+from speaker.cli.options import Output, OutputOption
 
 app = typer.Typer(
     name="lab",
@@ -26,8 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Output = Annotated[str, typer.Option("-o", "--output", help="text or json.")]
 Name = Annotated[str | None, typer.Option("--lab", help="Name of the lab, if several are up.")]
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -36,22 +45,29 @@ def _told() -> Iterator[None]:
     try:
         yield
     except LabError as error:
-        typer.echo(f"wren lab: {error}", err=True)
+        # An error may bring the logs along for those who read the reports of tests.
+        typer.echo(f"wren lab: {str(error).splitlines()[0]}", err=True)
         raise typer.Exit(1) from None
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, so that what was begun is removed."""
-
-    def stop(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
+def _ending(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    """Have the signals that end a command handled so; nohup and the like keep their say."""
+    heard = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _unwind(number: int, _: FrameType | None) -> None:
+    """Unwind, so that what was begun is removed; who presses again and again waits for that."""
+    for ending in _ENDING:
+        signal.signal(ending, signal.SIG_IGN)
+    typer.echo("wren lab: interrupted; removing what was made", err=True)
+    raise SystemExit(128 + number)
 
 
 def _which(name: str | None) -> str:
@@ -65,13 +81,18 @@ def _which(name: str | None) -> str:
 
 
 @app.command()
-def up(file: Annotated[Path, typer.Argument(help="The topology, YAML.")]) -> None:
+def up(
+    file: Annotated[Path, typer.Argument(help="The topology, YAML.")],
+    name: Annotated[str | None, typer.Option("--name", help="Another name for the lab.")] = None,
+) -> None:
     """Bring a lab up."""
-    with _told(), _interruptible():
-        lab = Lab(topology_file.load(file))
-        lab.up()
-        typer.echo(f"lab {lab.topology.name} is up: {', '.join(lab.nodes)}")
-        typer.echo("look around: wren lab status; wren lab exec NODE -- COMMAND")
+    with _told():
+        topology = topology_file.load(file)
+        lab = Lab(topology if name is None else replace(topology, name=name))
+        with _ending(_unwind):
+            lab.up()
+    typer.echo(f"lab {lab.topology.name} is up: {', '.join(lab.nodes)}")
+    typer.echo("look around: wren lab status; wren lab exec NODE -- COMMAND")
 
 
 @app.command()
@@ -80,7 +101,7 @@ def down(
     every: Annotated[bool, typer.Option("--all", help="Every lab there is.")] = False,
 ) -> None:
     """Take a lab down; also what a crash left of it."""
-    with _told():
+    with _told(), _ending(signal.SIG_IGN):
         chosen = labs() if every else [_which(_name_in(name))]
         for lab in chosen:
             state = StateDirectory(lab)
@@ -97,29 +118,33 @@ def _name_in(name: str | None) -> str | None:
     return name
 
 
-@app.command("exec", context_settings={"ignore_unknown_options": True})
+@app.command("exec", context_settings={"allow_interspersed_args": False})
 def execute(
     node: Annotated[str, typer.Argument(help="Name of the node.")],
-    command: Annotated[list[str], typer.Argument(help="What to run there.")],
+    command: Annotated[
+        list[str] | None, typer.Argument(help="What to run there; a shell if nothing.")
+    ] = None,
     name: Name = None,
 ) -> None:
-    """Run a command in a node."""
+    """Run a command in a node; what follows the node's name is the command's own."""
+    words = command or []
+    words = words[1:] if words[:1] == ["--"] else words
     with _told():
-        argv = Lab.find(_which(name)).node(node).inside(command)
+        argv = Lab.find(_which(name)).node(node).inside(words or ["sh"])
     try:
-        os.execvp(argv[0], argv)
+        os.execvpe(argv[0], argv, {**os.environ, "PATH": search_path()})
     except OSError as error:
         typer.echo(f"wren lab: cannot run {argv[0]}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
 
 
 @app.command()
-def status(name: Name = None, output: Output = "text") -> None:
+def status(name: Name = None, output: OutputOption = Output.TEXT) -> None:
     """Show nodes, their programs and their sessions."""
     with _told():
         chosen = [_which(name)] if name is not None else labs()
         views = [_view(Lab.find(lab)) for lab in chosen]
-    if output == "json":
+    if output is Output.JSON:
         json.dump({"labs": views}, sys.stdout, indent=2)
         typer.echo()
         return

@@ -21,19 +21,21 @@ def killed(node: RunningNode) -> Iterator[None]:
 
 @contextmanager
 def frozen(node: RunningNode) -> Iterator[None]:
-    """Stop a node's daemon where it stands; let it go on afterwards."""
-    node.signal(signal.SIGSTOP)
+    """Stop a node's daemon where it stands, with its children; let it go on afterwards."""
+    node.signal(signal.SIGSTOP, children=True)
     try:
         yield
     finally:
-        node.signal(signal.SIGCONT)
+        node.signal(signal.SIGCONT, children=True)
 
 
 @contextmanager
 def link_down(node: RunningNode, interface: str = "eth0") -> Iterator[None]:
-    """Take an interface of a node down; bring it up afterwards."""
+    """Take an interface of a node down; bring it up afterwards, with its default routes."""
     node.execute(["ip", "link", "set", interface, "down"])
     try:
         yield
     finally:
         node.execute(["ip", "link", "set", interface, "up"])
+        for gateway in node.node.gateways:
+            node.execute(["ip", "route", "replace", "default", "via", str(gateway)])

@@ -9,6 +9,7 @@ kernel removes everything that was made there.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -26,17 +27,20 @@ _NAMES = Path("/run/netns")
 _CAPABILITIES = 1 << 12 | 1 << 21  # CAP_NET_ADMIN and CAP_SYS_ADMIN
 _COMMAND_TIMEOUT = 60.0
 
-# Replaces /run by an empty one that shows only the lab's own directory. The directory may itself
-# lie under /run, so it is held open while the old /run is covered.
-PRIVATE_RUN = """\
+# Covers directories by empty ones that show only the lab's own directory. The latter may itself
+# lie under one of them, so it is held open meanwhile.
+_PRIVATELY = """\
 set -e
 exec 9<"$LAB_KEEPS"
-mount -t tmpfs -o mode=755 tmpfs /run
+for covered in $LAB_COVERS; do mount -t tmpfs -o mode=1777 tmpfs "$covered"; done
 mkdir -p /run/netns "$LAB_KEEPS"
 mount --no-canonicalize --bind /proc/self/fd/9 "$LAB_KEEPS"
 exec 9<&-
 """
-_HOLD = PRIVATE_RUN + "ip link set lo up\necho ready\nexec sleep infinity >/dev/null 2>&1\n"
+_HOLD = _PRIVATELY + "ip link set lo up\necho ready\nexec sleep infinity >/dev/null 2>&1\n"
+
+# linux/nsfs.h: which user namespace owns this namespace?
+_NS_GET_USERNS = 0xB701
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,19 @@ class Ground:
     """Where the commands of a lab run; `holder` is None on the host itself."""
 
     holder: ProcessId | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether commands can run here still."""
+        return self.holder is None or processes.is_alive(self.holder)
+
+    @property
+    def has_users(self) -> bool:
+        """Tell whether processes can become other users here; a lone user's namespace has one."""
+        if self.holder is not None:
+            return False
+        spans = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+        return sum(int(span.split()[2]) for span in spans) > 1
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -88,6 +105,7 @@ def run(argv: Sequence[str], *, text: str | None = None, keep: tuple[int, ...] =
             encoding="utf-8",
             errors="replace",
             timeout=_COMMAND_TIMEOUT,
+            env={**os.environ, "PATH": search_path()},
             pass_fds=keep,
             check=False,
         )
@@ -101,14 +119,47 @@ def run(argv: Sequence[str], *, text: str | None = None, keep: tuple[int, ...] =
     return done.stdout
 
 
+def privately(
+    argv: Sequence[str], keeps: Path, covers: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Wrap a command so that it sees directories empty except for the lab's own.
+
+    Args:
+        argv: the command.
+        keeps: the lab's directory.
+        covers: the directories it has for itself.
+
+    Returns:
+        The command, and what its environment needs besides.
+    """
+    wrapped = ["unshare", "--mount", "--", "sh", "-c", _PRIVATELY + 'exec "$@"', "sh", *argv]
+    return wrapped, {"LAB_KEEPS": str(keeps), "LAB_COVERS": " ".join(covers)}
+
+
 def may_use_the_host() -> bool:
     """Tell whether this process may make namespaces on the host itself."""
     if os.geteuid() != 0 or not os.access("/run", os.W_OK):
+        return False
+    # Root of a user namespace has power over those namespaces only that were made inside it.
+    if not (_is_ours("mnt") and _is_ours("net")):
         return False
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("CapEff:"):
             return int(line.split()[1], 16) & _CAPABILITIES == _CAPABILITIES
     return False
+
+
+def _is_ours(kind: str) -> bool:
+    """Tell whether a namespace of this process belongs to its user namespace."""
+    with Path(f"/proc/self/ns/{kind}").open("rb") as namespace:
+        try:
+            owner = fcntl.ioctl(namespace, _NS_GET_USERNS)
+        except PermissionError:
+            return False  # the owner is further out than we may look
+    try:
+        return os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
+    finally:
+        os.close(owner)
 
 
 def prepare(state: StateDirectory) -> Ground:
@@ -121,7 +172,7 @@ def prepare(state: StateDirectory) -> Ground:
 
 
 def find(state: StateDirectory) -> Ground:
-    """Find the ground an existing lab stands on, by its journal."""
+    """Find the ground an existing lab stands on, by its journal; its holder may have ended."""
     holders = [entry for entry in state.entries() if entry.what == "holder" and entry.pid]
     if not holders:
         return Ground()
@@ -136,8 +187,13 @@ def search_path() -> str:
 def _start_holder(state: StateDirectory) -> ProcessId:
     state.record(Entry("holder", "sleep"))
     unshare = ["unshare", "--user", "--map-root-user", "--mount", "--net", "--", "sh", "-c", _HOLD]
-    environment = {**os.environ, MARK: str(state.path), "LAB_KEEPS": str(state.path)}
-    environment["PATH"] = search_path()
+    environment = {
+        **os.environ,
+        MARK: str(state.path),
+        "LAB_KEEPS": str(state.path),
+        "LAB_COVERS": "/run",
+        "PATH": search_path(),
+    }
     log = state.path / "holder.log"
     with log.open("wb") as errors:
         child = subprocess.Popen(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,13 +20,13 @@ from typing import Self
 from lab import ground as grounds
 from lab import namespaces, processes, topology_file
 from lab.errors import LabError
-from lab.ground import PRIVATE_RUN, Ground
+from lab.ground import Ground
 from lab.kinds import DAEMONS, Daemon, Place, Route
 from lab.namespaces import Namespaces, namespace_of
 from lab.probes import KernelRoute, kernel_routes, wait_until
-from lab.processes import MARK, ProcessId
+from lab.processes import MARK, NODE_MARK, ProcessId
 from lab.state import Entry, StateDirectory
-from lab.topology import Family, Kind, Network, Topology
+from lab.topology import Family, Network, Topology
 
 _END = 10.0
 """Seconds that a daemon has to end by itself."""
@@ -48,18 +48,14 @@ class RunningNode:
         kind = DAEMONS.get(self.node.kind)
         self.daemon: Daemon | None = None
         if kind is not None:
-            self.daemon = kind(Place(topology, self.node, self.home, self.execute))
+            self.daemon = kind(Place(topology, self.node, self.home, self.execute, self.signal))
 
     def inside(self, argv: Sequence[str]) -> list[str]:
         """Prefix a command so that it runs in this node."""
         return self._ground.inside(namespace_of(self._topology.name, self.name), argv)
 
     def execute(self, argv: Sequence[str]) -> str:
-        """Run a command in this node and give what it prints.
-
-        Raises:
-            LabError: it failed.
-        """
+        """Run a command in this node and give what it prints. Raises `LabError` if it fails."""
         return grounds.run(self.inside(argv), keep=self._state.inherited)
 
     @property
@@ -70,33 +66,64 @@ class RunningNode:
         return self.daemon
 
     def prepare(self) -> None:
-        """Make its directory and write its configuration."""
-        self.home.mkdir(exist_ok=True)
-        if self.daemon is not None:
-            if self.daemon.changes_user and self._ground.holder is not None:
-                raise LabError(f"{self.name}: {self.node.kind} changes its user: run as root")
-            self.daemon.locate()
-            self.daemon.configure()
+        """Make its directory and write its configuration.
 
-    def start(self) -> None:
-        """Start its programs."""
+        Raises:
+            LabError: its daemon is not installed, or cannot run without root.
+        """
+        self.home.mkdir(exist_ok=True)
         if self.daemon is None:
             return
+        self.daemon.locate()
+        if self.daemon.changes_user and not self._ground.has_users:
+            raise LabError(
+                f"{self.name}: {self.node.kind} changes to a user of its own, which only root"
+                " can let it do: run as root"
+            )
+        self.daemon.configure()
+
+    def start(self) -> None:
+        """Start its programs and wait until they answer. Raises `LabError` if they never do."""
+        self.launch()
+        self.wait_for_answer()
+
+    def launch(self) -> None:
+        """Start its programs without waiting. Raises `LabError` if they run already."""
+        if self.daemon is None:
+            return
+        if self.programs():
+            raise LabError(f"{self.name} runs already")
+        self._reap()
         for argv in self.daemon.commands():
             self._spawn(argv)
-        self._wait_for_answer()
+
+    def wait_for_answer(self) -> None:
+        """Wait until its daemon answers. Raises `LabError` if it never does."""
+        if self.daemon is None:
+            return
+        wait_until(self._answers, f"{self.name} answers", nodes=[self])
         self.daemon.started()
+
+    def _answers(self) -> bool:
+        if any(child.poll() is not None for child in self._children):
+            said = [line.strip() for line in self.last_words(3).splitlines()]
+            raise LabError(f"{self.name} ended at once: {'; '.join(filter(None, said))}")
+        return self.speaks.answers()
+
+    @property
+    def _marks(self) -> Mapping[str, str]:
+        return {MARK: str(self._state.path), NODE_MARK: self.name}
 
     def _spawn(self, argv: list[str]) -> None:
         program = Path(argv[0]).name
         self._state.record(Entry("process", program, self.name))
         # Every daemon has a /run of its own: several of a kind would share files there.
-        wrapped = ["unshare", "--mount", "--", "sh", "-c", PRIVATE_RUN + 'exec "$@"', "sh", *argv]
+        wrapped, needs = grounds.privately(argv, self._state.path, self.speaks.covers)
         environment = {
             **os.environ,
             **self.speaks.environment(),
-            MARK: str(self._state.path),
-            "LAB_KEEPS": str(self._state.path),
+            **self._marks,
+            **needs,
             "PATH": grounds.search_path(),
         }
         with (self.home / f"{self.name}.log").open("ab") as log:
@@ -114,48 +141,30 @@ class RunningNode:
             entry = Entry("process", program, self.name, process.pid, process.start)
             self._state.record(entry)
 
-    def _wait_for_answer(self) -> None:
-        """Wait until the daemon answers questions; one that has ended never will."""
-
-        def answers() -> bool:
-            for child in self._children:
-                if child.poll() is not None:
-                    raise LabError(f"{self.name} ended at once:\n{self.last_words()}")
-            return bool(self.speaks.sessions()) or not self._topology.peers(self.name)
-
-        if self.node.kind is Kind.WREN and self.node.datastore is not None:
-            socket = self.home / "wren.sock"
-            wait_until(socket.exists, f"{self.name} listens to commands", nodes=[self])
-        else:
-            wait_until(answers, f"{self.name} answers", nodes=[self])
-
     def programs(self) -> list[ProcessId]:
-        """Give its processes that run."""
-        recorded = [e.process for e in self._state.entries() if e.what == "process" and e.pid]
-        mine = {
-            e.process for e in self._state.entries() if e.what == "process" and e.node == self.name
-        }
-        return [process for process in recorded if process in mine and processes.is_alive(process)]
+        """Give the programs that were started here and still run, without their children."""
+        started = [entry.process for entry in self._state.processes() if entry.node == self.name]
+        return [process for process in started if processes.is_alive(process)]
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to its programs."""
-        for process in self.programs():
+    def signal(self, number: signal.Signals, *, children: bool = False) -> None:
+        """Send a signal to its programs, and, if asked, to their children."""
+        chosen = processes.find(self._marks) if children else self.programs()
+        for process in chosen:
             processes.send(process, number)
 
     def stop(self) -> None:
-        """End its programs as an operator would."""
+        """End its programs as an operator would. Raises `LabError` if they do not end."""
         running = self.programs()
         for process in reversed(running):
             processes.send(process, signal.SIGTERM)
         left = processes.wait_gone(running, _END)
         self._reap()
         if left:
-            raise LabError(f"{self.name} does not end:\n{self.last_words()}")
+            raise LabError(f"{self.name} does not end within {_END:.0f} s: kill it")
 
     def kill(self) -> None:
         """Kill its programs without a warning, children included."""
-        home = namespace_of(self._topology.name, self.name)
-        processes.end_all("", [self._ground.path_of(home)], self.programs())
+        processes.end_all(self._marks, recorded=self.programs())
         self._reap()
 
     def _reap(self) -> None:
@@ -169,12 +178,12 @@ class RunningNode:
         self.start()
 
     def sessions(self) -> dict[str, bool]:
-        """Tell of each peer's address whether the session is up."""
-        return self.speaks.sessions()
+        """Tell of each peer's address whether the session is up; empty if nothing answers."""
+        return self.speaks.sessions() if self.programs() else {}
 
     def routes(self, family: Family = Family.IPV4) -> dict[str, Route]:
-        """Tell its daemon's best routes."""
-        return self.speaks.routes(family)
+        """Tell its daemon's best routes; empty if nothing answers."""
+        return self.speaks.routes(family) if self.programs() else {}
 
     def kernel_routes(self, family: Family = Family.IPV4) -> dict[str, KernelRoute]:
         """Tell the routes of its kernel's main table."""
@@ -230,7 +239,10 @@ class Lab:
         if not state.topology.exists():
             raise LabError(f"lab {name} was left behind half made: wren lab down {name}")
         found = cls(topology_file.load(state.topology), root)
-        found._enter(grounds.find(state))
+        ground = grounds.find(state)
+        if not ground.is_there:
+            raise LabError(f"lab {name} has lost its namespaces: wren lab down {name}")
+        found._enter(ground)
         return found
 
     def _enter(self, ground: Ground) -> None:
@@ -256,11 +268,13 @@ class Lab:
             with self._state.locked():
                 self._state.keep(topology_file.dumps(self.topology))
                 self._enter(grounds.prepare(self._state))
-                Namespaces(self.topology, self._ground, self._state).make()
                 for node in self.nodes.values():
                     node.prepare()
+                Namespaces(self.topology, self._ground, self._state).make()
                 for node in self.nodes.values():
-                    node.start()
+                    node.launch()
+                for node in self.nodes.values():
+                    node.wait_for_answer()
         except BaseException:
             self.down()
             raise
@@ -305,14 +319,12 @@ def remove(state: StateDirectory) -> None:
             return
         ground = grounds.find(state)
         names = [entry.name for entry in state.entries() if entry.what == "namespace"]
-        recorded = [e.process for e in state.entries() if e.what == "process" and e.pid]
         paths = [ground.path_of(name) for name in names]
-        own = [process for process in recorded if process != ground.holder]
+        recorded = [entry.process for entry in state.processes()]
+        # A holder carries the mark as well, and with it goes everything that was made there.
+        processes.end_all({MARK: str(state.path)}, paths, recorded)
         if ground.holder is None:
-            processes.end_all(str(state.path), paths, own)
             namespaces.remove(ground, state)
         else:
-            # The holder carries the mark as well; everything dies with it.
-            processes.end_all(str(state.path), paths, [*own, ground.holder])
             grounds.release(ground)
         state.remove()

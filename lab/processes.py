@@ -15,13 +15,18 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
 
 MARK = "WREN_LAB"
+"""The variable that names the lab's directory in the environment of its processes."""
+
+NODE_MARK = "WREN_LAB_NODE"
+"""The variable that names the node."""
+
 _START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command's closing parenthesis
 _DEATH_TIMEOUT = 5.0
 
@@ -92,11 +97,15 @@ def _ends_before(process: ProcessId, deadline: float) -> bool:
         os.close(descriptor)
 
 
-def end_all(marked: str, namespaces: Iterable[Path], recorded: Iterable[ProcessId]) -> int:
-    """Kill every process of a lab, until none is found.
+def end_all(
+    marks: Mapping[str, str],
+    namespaces: Iterable[Path] = (),
+    recorded: Iterable[ProcessId] = (),
+) -> int:
+    """Kill every process of a lab, or of a node, until none is found.
 
     Args:
-        marked: value of the lab's mark in the environment.
+        marks: what its processes have in their environment, all of it.
         namespaces: paths of its network namespaces.
         recorded: processes its journal names.
 
@@ -110,7 +119,7 @@ def end_all(marked: str, namespaces: Iterable[Path], recorded: Iterable[ProcessI
     known = tuple(recorded)
     ended: set[ProcessId] = set()
     deadline = time.monotonic() + _DEATH_TIMEOUT
-    while found := {*find(marked, ids), *filter(is_alive, known)}:
+    while found := {*find(marks, ids), *filter(is_alive, known)}:
         for process in found:
             send(process, signal.SIGKILL)
         left = wait_gone(found, max(0.1, deadline - time.monotonic()))
@@ -121,25 +130,29 @@ def end_all(marked: str, namespaces: Iterable[Path], recorded: Iterable[ProcessI
     return len(ended)
 
 
-def find(marked: str, namespaces: set[FileId]) -> Iterator[ProcessId]:
-    """Find the living processes that carry the lab's mark or live in one of its namespaces."""
-    mark = f"{MARK}={marked}".encode()
+def find(
+    marks: Mapping[str, str], namespaces: Collection[FileId] = frozenset()
+) -> Iterator[ProcessId]:
+    """Find the living processes that carry all marks, or live in one of the namespaces."""
+    wanted = {f"{name}={value}".encode() for name, value in marks.items()}
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
             continue
-        if _lives_in(entry, namespaces) or _carries(entry, mark):
+        if _lives_in(entry, namespaces) or _carries(entry, wanted):
             process = identify(int(entry))
             if process is not None:
                 yield process
 
 
-def _lives_in(pid: str, namespaces: set[FileId]) -> bool:
+def _lives_in(pid: str, namespaces: Collection[FileId]) -> bool:
     return bool(namespaces) and _file_id(Path(f"/proc/{pid}/ns/net")) in namespaces
 
 
-def _carries(pid: str, mark: bytes) -> bool:
+def _carries(pid: str, marks: set[bytes]) -> bool:
+    if not marks:
+        return False
     try:
-        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return marks <= set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
         return False
 

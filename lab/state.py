@@ -99,21 +99,32 @@ class StateDirectory:
         fresh.rename(self.topology)
 
     def record(self, entry: Entry) -> None:
-        """Append to the journal, whole or not at all."""
+        """Append to the journal in one write. Raises `LabError` if there is no room."""
         line = json.dumps(asdict(entry)) + "\n"
         descriptor = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, line.encode())
+            written = os.write(descriptor, line.encode())
+        except OSError as error:
+            raise LabError(f"cannot write {self.journal}: {error.strerror}") from error
         finally:
             os.close(descriptor)
+        if written < len(line.encode()):
+            raise LabError(f"cannot write {self.journal}: no space left on device")
 
     def entries(self) -> list[Entry]:
-        """Read the journal; a lab that has none yet has made nothing."""
+        """Read the journal; a lab that has none yet has made nothing.
+
+        A last line without its end announces what was never made.
+        """
         try:
-            lines = self.journal.read_text(encoding="utf-8").splitlines()
+            lines = self.journal.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return []
-        return [Entry(**json.loads(line)) for line in lines]
+        return [Entry(**json.loads(line)) for line in lines[:-1]]
+
+    def processes(self) -> list[Entry]:
+        """Read which processes were started, without the holder."""
+        return [entry for entry in self.entries() if entry.what == "process" and entry.pid]
 
     def remove(self) -> None:
         """Remove the directory with all its files."""

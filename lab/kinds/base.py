@@ -8,6 +8,7 @@ starts and ends.
 from __future__ import annotations
 
 import shutil
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from lab.topology import Family, Network, Node, Peer, Topology
 Execute = Callable[[Sequence[str]], str]
 """Runs a command in a node and gives what it printed."""
 
+Signal = Callable[[signal.Signals], None]
+"""Sends a signal to the programs of a node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -31,12 +35,14 @@ class Place:
         node: which it is.
         home: its directory: configuration, sockets, logs.
         execute: runs a command in its namespace.
+        signal: sends a signal to its programs.
     """
 
     topology: Topology
     node: Node
     home: Path
     execute: Execute
+    signal: Signal
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -72,15 +78,18 @@ class Daemon(ABC):
     """One node's daemon.
 
     Attributes:
-        program: what must be there, and the Debian package that has it.
+        program: what must be there.
+        package: the Debian package that has it.
         programs_kernel: whether it puts routes into the kernel.
         changes_user: whether it takes another user's place at its start, which needs root.
+        covers: directories that each daemon has for itself.
     """
 
     program: ClassVar[str]
     package: ClassVar[str]
     programs_kernel: ClassVar[bool] = False
     changes_user: ClassVar[bool] = False
+    covers: ClassVar[tuple[str, ...]] = ("/run",)
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -119,6 +128,10 @@ class Daemon(ABC):
         return
 
     @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether it runs so far that it can be asked."""
+
+    @abstractmethod
     def sessions(self) -> dict[str, bool]:
         """Tell of each peer's address whether the session is up; empty while it cannot answer."""
 
@@ -127,18 +140,22 @@ class Daemon(ABC):
         """Tell its best routes, by prefix."""
 
     def announce(self, prefix: Network) -> None:
-        """Announce a prefix besides."""
-        self.networks.append(prefix)
-        self.networks_changed()
+        """Announce a prefix besides, also after the next start."""
+        if prefix not in self.networks:
+            self.networks.append(prefix)
+            self.configure()
+            self.follow(prefix)
 
     def withdraw(self, prefix: Network) -> None:
-        """Announce a prefix no more."""
-        self.networks.remove(prefix)
-        self.networks_changed()
+        """Announce a prefix no more, nor after the next start."""
+        if prefix in self.networks:
+            self.networks.remove(prefix)
+            self.configure()
+            self.follow(prefix)
 
     @abstractmethod
-    def networks_changed(self) -> None:
-        """Let the running daemon follow `networks`."""
+    def follow(self, prefix: Network) -> None:
+        """Let the running daemon follow a prefix that came to `networks` or went from there."""
 
     def networks_of(self, family: Family) -> list[Network]:
         """Pick the networks of a family."""

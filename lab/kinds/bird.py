@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lab.kinds.base import Daemon, Route
-from lab.topology import BOTH_FAMILIES, Family, Peer
+from lab.topology import BOTH_FAMILIES, Family, Network, Peer
 
 _ROUTE = re.compile(r"^(\S+/\d+)?\s+(unicast|blackhole|unreachable).*\[(\S+) .*?\] (\*)?")
 
@@ -73,6 +73,10 @@ class Bird(Daemon):
     def _birdc(self, *words: str) -> str:
         return self.ask(["birdc", "-s", str(self.home / "bird.ctl"), *words])
 
+    def answers(self) -> bool:
+        """Say whether the client gets through."""
+        return "Daemon is up" in self._birdc("show", "status")
+
     def sessions(self) -> dict[str, bool]:
         """Read ``show protocols``."""
         states = {}
@@ -102,7 +106,6 @@ class Bird(Daemon):
                 found[prefix] = Route(via, path)
         return found
 
-    def networks_changed(self) -> None:
+    def follow(self, prefix: Network) -> None:
         """Reconfigure."""
-        self.configure()
         self.place.execute(["birdc", "-s", str(self.home / "bird.ctl"), "configure"])

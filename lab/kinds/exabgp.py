@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from lab.kinds.base import Daemon, Route
-from lab.topology import Family, Peer
+from lab.topology import Family, Network, Peer
 
 # ExaBGP gives its helper a descriptor that does not block, so reading has to wait by itself.
-_KEEPER = """\
+_WORDS = "words.json"
+_KEEPER = f"""\
 import os, pathlib, select
-with open(pathlib.Path(__file__).with_name("words.json"), "ab", buffering=0) as words:
+with open(pathlib.Path(__file__).with_name("{_WORDS}"), "ab", buffering=0) as words:
     while True:
         select.select([0], [], [])
         chunk = os.read(0, 65536)
@@ -62,7 +62,8 @@ class Exabgp(Daemon):
         yield "}"
 
     def commands(self) -> list[list[str]]:
-        """ExaBGP in the foreground."""
+        """ExaBGP in the foreground; what an earlier one heard counts no more."""
+        (self.home / _WORDS).unlink(missing_ok=True)
         return [[self.locate(), str(self.home / "exabgp.conf")]]
 
     def environment(self) -> dict[str, str]:
@@ -84,7 +85,7 @@ class Exabgp(Daemon):
 
     def _words(self) -> Iterator[dict[str, Any]]:
         try:
-            lines = (self.home / "words.json").read_text(encoding="utf-8").splitlines()
+            lines = (self.home / _WORDS).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return
         for line in lines:
@@ -92,6 +93,10 @@ class Exabgp(Daemon):
                 yield json.loads(line)
             except json.JSONDecodeError:
                 continue
+
+    def answers(self) -> bool:
+        """Say whether the helper is there to hear."""
+        return (self.home / _WORDS).exists()
 
     def sessions(self) -> dict[str, bool]:
         """Follow its words about states."""
@@ -121,8 +126,6 @@ class Exabgp(Daemon):
                         table[found["nlri"]] = Route(hop, tuple(path))
         return {prefix: route for table in tables.values() for prefix, route in table.items()}
 
-    def networks_changed(self) -> None:
+    def follow(self, prefix: Network) -> None:
         """Have it read its configuration again."""
-        self.configure()
-        for line in self.place.execute(["pgrep", "-f", str(self.home / "exabgp.conf")]).split():
-            os.kill(int(line), signal.SIGUSR1)
+        self.place.signal(signal.SIGUSR1)

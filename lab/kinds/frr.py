@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 
 from lab.kinds.base import Daemon, Route
 from lab.topology import BOTH_FAMILIES, Family, Network
 
 _DIRECTORY = "/usr/lib/frr"
+_USER = "frr"
 
 
 class Frr(Daemon):
@@ -18,10 +20,11 @@ class Frr(Daemon):
     package = "frr"
     changes_user = True
     programs_kernel = True
+    covers = ("/run", "/var/tmp")  # it leaves a directory of each process there
 
     def configure(self) -> None:
         """Write the configurations of both daemons."""
-        self.home.chmod(0o777)
+        shutil.chown(self.home, _USER)
         self.write("zebra.conf", f"hostname {self.place.node.name}\n")
         self.write("bgpd.conf", "\n".join(self._lines()) + "\n")
 
@@ -83,6 +86,10 @@ class Frr(Daemon):
             data = {}
         return data if isinstance(data, dict) else {}
 
+    def answers(self) -> bool:
+        """Say whether bgpd has read its configuration."""
+        return "default" in self._json("show bgp vrfs json").get("vrfs", {})
+
     def sessions(self) -> dict[str, bool]:
         """Read the summary."""
         states: dict[str, bool] = {}
@@ -106,26 +113,15 @@ class Frr(Daemon):
                     found[prefix] = Route(hops[0] if hops else "", numbers)
         return found
 
-    def announce(self, prefix: Network) -> None:
-        """Configure one more network."""
-        self.networks.append(prefix)
-        self._network("network", prefix)
-
-    def withdraw(self, prefix: Network) -> None:
-        """Take one network out of the configuration."""
-        self.networks.remove(prefix)
-        self._network("no network", prefix)
-
-    def _network(self, words: str, prefix: Network) -> None:
+    def follow(self, prefix: Network) -> None:
+        """Add a network to the running configuration, or take it out."""
+        words = "network" if prefix in self.networks else "no network"
         self._vtysh(
             "configure terminal",
             f"router bgp {self.place.asn}",
             f"address-family {Family.of(prefix)} unicast",
             f"{words} {prefix}",
         )
-
-    def networks_changed(self) -> None:
-        """Nothing more: `announce` and `withdraw` speak to bgpd themselves."""
 
 
 def _files(home: str, name: str) -> list[str]:

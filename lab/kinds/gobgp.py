@@ -74,6 +74,10 @@ class Gobgp(Daemon):
         for network in self.networks:
             self._rib("add", network)
 
+    def answers(self) -> bool:
+        """Say whether its API listens."""
+        return bool(self._json("global"))
+
     def sessions(self) -> dict[str, bool]:
         """Read the neighbors."""
         found = {}
@@ -95,20 +99,11 @@ class Gobgp(Daemon):
             found[prefix] = Route(hop, numbers)
         return found
 
-    def announce(self, prefix: Network) -> None:
-        """Add a path to the global table."""
-        self.networks.append(prefix)
-        self._rib("add", prefix)
-
-    def withdraw(self, prefix: Network) -> None:
-        """Remove it again."""
-        self.networks.remove(prefix)
-        self._rib("del", prefix)
+    def follow(self, prefix: Network) -> None:
+        """Add a path to the global table, or remove it."""
+        self._rib("add" if prefix in self.networks else "del", prefix)
 
     def _rib(self, verb: str, prefix: Network) -> None:
         family = Family.of(prefix)
         argv = ["gobgp", "-u", "127.0.0.1", "global", "rib", verb, str(prefix), "-a", family]
         self.place.execute(argv)
-
-    def networks_changed(self) -> None:
-        """Nothing more: `announce` and `withdraw` speak to the daemon themselves."""

@@ -72,6 +72,10 @@ class Openbgpd(Daemon):
             return {}
         return data if isinstance(data, dict) else {}
 
+    def answers(self) -> bool:
+        """Say whether its control socket answers."""
+        return self._ctl("show").startswith("Neighbor")
+
     def sessions(self) -> dict[str, bool]:
         """Read the summary."""
         neighbors = self._json("show").get("neighbors", [])
@@ -86,15 +90,7 @@ class Openbgpd(Daemon):
                 found[route["prefix"]] = Route(route.get("exit_nexthop", ""), numbers)
         return found
 
-    def announce(self, prefix: Network) -> None:
-        """Add a network."""
-        self.networks.append(prefix)
-        self._ctl("network", "add", str(prefix))
-
-    def withdraw(self, prefix: Network) -> None:
-        """Delete a network, also one of the configuration."""
-        self.networks.remove(prefix)
-        self._ctl("network", "delete", str(prefix))
-
-    def networks_changed(self) -> None:
-        """Nothing more: `announce` and `withdraw` speak to the daemon themselves."""
+    def follow(self, prefix: Network) -> None:
+        """Add a network, or delete it, also one of the configuration."""
+        verb = "add" if prefix in self.networks else "delete"
+        self._ctl("network", verb, str(prefix))

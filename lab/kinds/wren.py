@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lab.errors import LabError
 from lab.kinds.base import Daemon, Route
-from lab.topology import BOTH_FAMILIES, Family, Peer
+from lab.topology import BOTH_FAMILIES, Family, Network, Peer
 from speaker.control.client import NotRunning, ask, stream
 from speaker.errors import SpeakerError
 
@@ -111,6 +112,10 @@ class Wren(Daemon):
             return None
         return answer if isinstance(answer, dict) else None
 
+    def answers(self) -> bool:
+        """Say whether its control socket answers."""
+        return self.status() is not None
+
     def sessions(self) -> dict[str, bool]:
         """Read the status."""
         status = self.status()
@@ -129,9 +134,24 @@ class Wren(Daemon):
             return {}
         return found
 
-    def networks_changed(self) -> None:
-        """Edit the resources; the daemon watches them."""
-        self.configure()
+    def follow(self, prefix: Network) -> None:
+        """Nothing: the daemon watches the resources, which are written already."""
+
+    def announce(self, prefix: Network) -> None:
+        """Announce a prefix besides. Raises `LabError` if the resources are not the lab's own."""
+        self._own_resources()
+        super().announce(prefix)
+
+    def withdraw(self, prefix: Network) -> None:
+        """Announce it no more. Raises `LabError` if the resources are not the lab's own."""
+        self._own_resources()
+        super().withdraw(prefix)
+
+    def _own_resources(self) -> None:
+        if self.place.node.datastore is not None:
+            raise LabError(
+                f"{self.place.node.name} announces what its datastore says: edit {self.datastore}"
+            )
 
 
 def _resource(
