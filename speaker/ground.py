@@ -32,6 +32,9 @@ from speaker.rib.loc_rib import LocRib
 from speaker.rib.next_hops import NextHopTable
 from speaker.rib.underlay import KernelRoute
 
+REFUSALS = 1000
+"""Refused routes that are remembered by name."""
+
 SLICE = 2048
 """Prefixes that are decided again at once after a next hop changed."""
 
@@ -50,7 +53,7 @@ class Ground:
         sink: the kernel's, told when next hops have moved.
         learns: whether foreign routes compete in the tables.
         ignored_interfaces: patterns of interfaces that are left out of them.
-        refused: what the kernel would not take, and why.
+        refused: what the kernel would not take at some time, and why; `still_refused` weeds it.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class Ground:
         self.sink: FibSink | None = None
         self.learns = False
         self.ignored_interfaces: tuple[str, ...] = ()
-        self.refused: dict[tuple[Afi, str], str] = {}
+        self.refused: dict[tuple[Afi, Nlri], str] = {}
         self._loc_ribs = loc_ribs
         self._local = local
         self._options = options
@@ -103,6 +106,15 @@ class Ground:
         """Find an interface by name; 0 where there is none."""
         return self._interfaces.get(name, 0)
 
+    def still_refused(self, why: Callable[[Afi, Nlri], str]) -> dict[tuple[Afi, Nlri], str]:
+        """Forget refusals that are settled, and give those that are not.
+
+        Args:
+            why: tells why a prefix is not installed; empty where nothing is wrong.
+        """
+        self.refused = {key: text for key, text in self.refused.items() if why(*key)}
+        return self.refused
+
     def take(self, events: Iterable[KernelEvent]) -> None:
         """Take in what the kernel thread told."""
         for event in events:
@@ -139,8 +151,8 @@ class Ground:
         match event:
             case RoutesRefused(afi, nlris, _, text):
                 prefix = show(afi, nlris[0])
-                for nlri in nlris[:100]:
-                    self.refused[afi, show(afi, nlri)] = text
+                for nlri in nlris[: REFUSALS - len(self.refused)]:
+                    self.refused[afi, nlri] = text
                 log.kernel_said(
                     "routes_refused",
                     f"the kernel refuses {len(nlris)} routes, {prefix} among them: {text}; they"

@@ -32,9 +32,9 @@ from policy.path import Path
 from policy.prefix import Nlri, parse_prefix
 from speaker import log
 from speaker.clock import Alarm, Clock
-from speaker.config.changes import Change, changes
+from speaker.config.changes import Change
 from speaker.config.plan import Origination, OriginationKind, PeerPlan, Plan, PolicyMode
-from speaker.edits import carry_out
+from speaker.edits import Farewells, carry_out
 from speaker.errors import TransportError
 from speaker.exchange import Exchange
 from speaker.fib_sink import FibSink, RouteSink
@@ -131,6 +131,7 @@ class Speaker:
         self.sinks: list[RouteSink] = [] if sink is None else [sink]
         self.fib: FibSink | None = None
         self.notices = Notices()
+        self.farewells = Farewells(self)
         self.recovery = Recovery(self.clock.now(), plan.peers)
         self.started_at = self.clock.wall()
         self._listener = Listener(self.buffer, self._accepted)
@@ -177,6 +178,7 @@ class Speaker:
             self.notices.tell(SessionEstablished(peer.name, peer.plan.address, negotiated))
             return
         self._member_peers = {m: p for m, p in self._member_peers.items() if p is not peer}
+        self.farewells.fell(peer.name)
         self.notices.tell(SessionDown(peer.name, peer.plan.address, str(peer.session.last_down)))
 
     def _wake(self, member: Member) -> None:
@@ -318,10 +320,12 @@ class Speaker:
             self.add_peer(plan)
         self.work()
 
+    def make_kernel(self, options: KernelOptions) -> Kernel:
+        """Make the kernel's thread, which is not started yet; to be overridden for another one."""
+        return Kernel(table=options.table, protocol=options.protocol, on_events=self._kernel_events)
+
     def _start_kernel(self, options: KernelOptions) -> None:
-        self.kernel = Kernel(
-            table=options.table, protocol=options.protocol, on_events=self._kernel_events
-        )
+        self.kernel = self.make_kernel(options)
         snapshot = self.kernel.start()
         self.fib = FibSink(self.kernel, self.loc_ribs, self.builtin, self.ground.interface_index)
         self.sinks.append(self.fib)
@@ -362,6 +366,7 @@ class Speaker:
         await self._listener.close()
         for peer in list(self.peers.values()):
             peer.close(Cease.ADMINISTRATIVE_SHUTDOWN)
+        self.farewells.close()
         self._recovery_alarm.cancel()
         self._patience.cancel()
         self.notices.close()
@@ -389,8 +394,7 @@ class Speaker:
         Raises:
             TransportError: the new listening port cannot be had; everything else is done.
         """
-        found = changes(self.plan, plan)
-        self.plan = plan
+        found = self.farewells.follow(plan)
         await carry_out(self, found)
         return found
 

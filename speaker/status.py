@@ -86,7 +86,10 @@ class Status:
             "table": options.table,
             "protocol": options.protocol,
             "installed": {afi.name.lower(): kernel.count(afi) for afi in (Afi.IPV4, Afi.IPV6)},
-            "refused": [f"{prefix}: {text}" for (_, prefix), text in router.ground.refused.items()],
+            "refused": [
+                f"{show(afi, nlri)}: {text}"
+                for (afi, nlri), text in router.ground.still_refused(kernel.why).items()
+            ],
         }
 
     def peer(self, peer: Peer) -> PeerView:

@@ -222,7 +222,10 @@ class Town:
         self, plan: Plan, *, sink: RouteSink | None = None, clock: Clock | None = None
     ) -> Speaker:
         """Start a router; it is stopped with the town."""
-        router = Speaker(plan, sink=sink, clock=clock)
+        return await self.start(Speaker(plan, sink=sink, clock=clock))
+
+    async def start(self, router: Speaker) -> Speaker:
+        """Start a router that was made elsewhere."""
         self.routers.append(router)
         await router.start()
         return router
