@@ -123,8 +123,8 @@ class Daemon:
     async def _serve(self, router: Speaker, snapshots: AsyncIterator[Resources]) -> None:
         plan = router.plan
         self._tell_conditions(None, plan)
-        if self._options.log_level is None:
-            log.set_severity(plan.log_severity.value)
+        log.choose_level(self._options.log_level)
+        log.set_severity(plan.log_severity.value)
         await router.start()
         log.started(
             plan.node,

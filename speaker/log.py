@@ -85,9 +85,23 @@ _SEVERITIES = {
 }
 
 
+class _Choice:
+    """Whether somebody chose a level that the resources do not change."""
+
+    is_made = False
+
+
+def choose_level(level: str | None) -> None:
+    """Say as much as this whatever the resources ask for; None leaves it to them."""
+    _Choice.is_made = level is not None
+    if level is not None:
+        set_level(level)
+
+
 def set_severity(severity: str) -> None:
-    """Say as much as BGPConfiguration's ``logSeverityScreen`` asks for."""
-    set_level(_SEVERITIES.get(severity, "info"))
+    """Say as much as BGPConfiguration asks for by ``logSeverityScreen``, if nobody chose."""
+    if not _Choice.is_made:
+        set_level(_SEVERITIES.get(severity, "info"))
 
 
 def started(node: str, asn: int, router_id: str, peers: int, pid: int) -> None:
