@@ -1,0 +1,117 @@
+"""What the router tells about itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from speaker.control.protocol import ControlError
+from speaker.status import CHUNK, Status
+from tests.support.routers import Town, best, home, is_up, on_both_loops, peer_at, table_of, until
+from tests.support.scripted_peer import message
+from tests.support.tabletop import TabletopSpeaker
+
+
+@on_both_loops
+async def test_a_peer_that_waits_and_one_that_is_up() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2, settings={"networks": "10.9.0.0/16"})
+        peer = await town.join(11)
+        peer.announce("10.1.0.0/16", "10.2.0.0/16")
+        await until(lambda: len(best(router)) == 3)
+        await peer.until_ended()
+        shown = Status(router, 42).status()
+        assert (shown["pid"], shown["routerID"], shown["mode"]) == (42, home(1), "plain")
+        assert shown["kernel"]["enabled"] is False
+        up, waiting = shown["peers"]
+        assert (up["state"], up["bgpState"], up["info"]) == ("up", "Established", "")
+        assert up["uptime"] is not None
+        assert up["uptime"] >= 0
+        assert up["families"]["ipv4 unicast"] == {
+            "received": 2,
+            "accepted": 2,
+            "advertised": 1,
+            "endOfRib": False,
+        }
+        negotiated = up["negotiated"]
+        assert negotiated is not None
+        assert (negotiated["holdTime"], negotiated["routerID"]) == (90, home(11))
+        assert (waiting["state"], waiting["bgpState"]) == ("start", "Passive")
+        assert (waiting["uptime"], waiting["negotiated"]) == (None, None)
+        assert waiting["families"] == {}
+
+
+@on_both_loops
+async def test_why_a_session_fell_is_told_with_its_history() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers()
+        peer = await town.join()
+        peer.send(message(9))
+        await peer.until_closed()
+        await until(lambda: not is_up(router))
+        status = Status(router, 1)
+        name = peer_at(router, 11).name
+        detail = status.peer_detail(name)
+        assert "Bad Message Type" in detail["peer"]["lastError"]
+        assert detail["peer"]["info"] == detail["peer"]["lastError"]
+        assert any("BgpHeaderErr" in line and "NOTIFICATION" in line for line in detail["history"])
+        assert all("\n" not in line for line in detail["history"])
+        assert status.peer_detail("p11")["peer"]["name"] == name
+        assert status.peer_detail(home(11))["peer"]["name"] == name
+        with pytest.raises(ControlError) as caught:
+            status.peer_detail("nobody")
+        assert name in caught.value.hint
+
+
+@on_both_loops
+async def test_routes_come_best_first_with_the_reason_of_each_loser() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2)
+        one, two = await town.join(11), await town.join(12)
+        one.announce("10.1.0.0/16", path=(65011, 7))
+        two.announce("10.1.0.0/16", communities=[(1, 2)])
+        await one.until(lambda: one.table)
+        status = Status(router, 1)
+        [chunk] = status.routes({"prefix": "10.1.0.0/16"})
+        first, second = chunk["routes"]
+        assert (first["best"], first["peer"]) == (True, peer_at(router, 12).name)
+        assert (first["asPath"], first["communities"]) == ("65012", ["1:2"])
+        assert first["reason"] == "best"
+        assert second["best"] is False
+        assert "AS" in second["reason"]
+        [chunk] = status.routes({"peer": peer_at(router, 11).name})
+        assert [route["asPath"] for route in chunk["routes"]] == ["65011 7"]
+        [chunk] = status.routes({"prefix": "10.99.0.0/16"})
+        assert chunk["routes"] == []
+        with pytest.raises(ControlError, match="is no prefix"):
+            list(status.routes({"prefix": "fish"}))
+
+
+@on_both_loops
+async def test_many_routes_come_in_slices_and_no_more_than_asked() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers()
+        peer = await town.join()
+        peer.announce(*table_of(2 * CHUNK + 1))
+        await until(lambda: len(best(router)) == 2 * CHUNK + 1)
+        status = Status(router, 1)
+        assert [len(chunk["routes"]) for chunk in status.routes({})] == [CHUNK, CHUNK, 1]
+        assert sum(len(chunk["routes"]) for chunk in status.routes({"limit": 7})) == 7
+        assert sum(len(chunk["routes"]) for chunk in status.routes({"family": "ipv6"})) == 0
+
+
+@on_both_loops
+async def test_what_is_in_the_kernel_and_what_is_not() -> None:
+    async with Town() as town:
+        router = TabletopSpeaker(town.plan_for_strangers())
+        await town.start(router)
+        peer = await town.join()
+        peer.announce("10.1.0.0/16", next_hop="10.0.2.11")
+        await until(lambda: router.tabletop.seen())
+        status = Status(router, 1)
+        [chunk] = status.routes({})
+        assert chunk["routes"][0]["kernel"] == "installed"
+        assert chunk["routes"][0]["interface"] == "eth2"
+        assert status.status()["kernel"]["installed"] == {"ipv4": 1, "ipv6": 0}
+        router.tabletop.table.clear()
+        [chunk] = status.routes({})
+        assert chunk["routes"][0]["kernel"].startswith("not installed")
