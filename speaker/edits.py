@@ -2,17 +2,23 @@
 
 What an edit costs was decided by `speaker.config.changes`; here it is done to a running router.
 Nothing is done to a session but what its change says.
+
+Sessions of the mesh end last, and somewhat later (`Farewells`): what they brought must have come
+another way before, and both ends and the reflectors read an edit at a time of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from speaker import log
+from speaker.clock import Alarm
 from speaker.config.changes import (
     AddPeer,
     Change,
+    KeepPeer,
     RefilterIn,
     RefilterOut,
     Regroup,
@@ -28,7 +34,10 @@ from speaker.config.changes import (
     SetPolicy,
     SetStaticRoutes,
     UpdatePeer,
+    changes,
+    with_standing,
 )
+from speaker.config.plan import PeerKind, Plan
 
 if TYPE_CHECKING:
     from speaker.peer import Peer
@@ -36,6 +45,76 @@ if TYPE_CHECKING:
 
 _REJUDGED = {"allow_local_as", "gateway_mode", "cluster_id"}
 """Fields that decide about attribute sets themselves: the peer has to tell its routes again."""
+
+
+LINGER = 5.0
+"""Seconds that sessions of the mesh outlive it."""
+
+
+class Farewells:
+    """Peers that the resources ask for no more and whose sessions go on for a while.
+
+    They are in the router's plan until they are let go of.
+
+    Args:
+        router: whose peers they are.
+    """
+
+    def __init__(self, router: Speaker) -> None:
+        self._router = router
+        self._due: dict[str, float] = {}
+        self._alarm = Alarm(router.clock, self._ring)
+
+    def follow(self, wanted: Plan) -> list[Change]:
+        """Make a plan the router's own, with the peers that may stay a while.
+
+        Returns:
+            What differs; removals that are put off among it.
+        """
+        router, old = self._router, self._router.plan
+        up = {name for name, peer in router.peers.items() if peer.is_established}
+        new = with_standing(wanted, old, up)
+        found = changes(old, new)
+        gone = {change.name for change in found if isinstance(change, RemovePeer)}
+        late = {name: old.peers[name] for name in gone & up if _lingers(old, new, name)}
+        due = router.clock.now() + LINGER
+        self._due = {name: self._due.get(name, due) for name in late}
+        router.plan = replace(new, peers=dict(sorted({**new.peers, **late}.items())))
+        self._set_alarm()
+        return found
+
+    def puts_off(self, change: Change) -> bool:
+        """Tell whether a removal waits."""
+        return isinstance(change, RemovePeer) and change.name in self._due
+
+    def fell(self, name: str) -> None:
+        """A session is down; one that only went on is not opened again."""
+        if name in self._due or name in self._router.plan.standing:
+            self._due[name] = self._router.clock.now()
+            self._set_alarm()
+
+    def close(self) -> None:
+        """Let go of nobody any more."""
+        self._alarm.cancel()
+
+    def _set_alarm(self) -> None:
+        self._alarm.set(min(self._due.values(), default=None))
+
+    def _ring(self) -> None:
+        router, now = self._router, self._router.clock.now()
+        for name in [name for name, due in self._due.items() if due <= now]:
+            del self._due[name]
+            peers = {other: peer for other, peer in router.plan.peers.items() if other != name}
+            router.plan = replace(router.plan, peers=peers)
+            router.remove_peer(name)
+        self._set_alarm()
+        router.work()
+
+
+def _lingers(old: Plan, new: Plan, name: str) -> bool:
+    """Tell whether a peer goes because its mesh has ended in favour of others."""
+    kinds = {peer.kind for peer in new.peers.values()}
+    return old.peers[name].kind is PeerKind.MESH and bool(kinds) and PeerKind.MESH not in kinds
 
 
 async def carry_out(router: Speaker, changes: Sequence[Change]) -> None:
@@ -48,14 +127,15 @@ async def carry_out(router: Speaker, changes: Sequence[Change]) -> None:
     listen: SetListen | None = None
     for change in changes:
         match change:
-            case RenamePeer():
+            case RenamePeer() | KeepPeer():
                 pass
             case SetListen():
                 listen = change
             case SetLogSeverity(severity):
                 log.set_severity(severity.value)
             case _:
-                _change_node(router, change) or _change_peer(router, change)
+                if not router.farewells.puts_off(change):
+                    _change_node(router, change) or _change_peer(router, change)
         log.change_applied(change.describe())
     router.work()
     if listen is not None:

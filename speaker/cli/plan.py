@@ -10,7 +10,15 @@ import typer
 from speaker.cli.options import NodeOption, Output, OutputOption
 from speaker.cli.resolve import conditions_aside, plan_of
 from speaker.cli.tables import write_json, write_lines
-from speaker.config.changes import AddPeer, Change, RemovePeer, RenamePeer, ResetPeer, changes
+from speaker.config.changes import (
+    AddPeer,
+    Change,
+    RemovePeer,
+    RenamePeer,
+    ResetPeer,
+    changes,
+    with_standing,
+)
 from speaker.config.plan import Plan
 
 
@@ -25,6 +33,7 @@ def plan(
     Exits with 0 also when something would change.
     """
     before, after = plan_of(old, node), plan_of(new, node)
+    after = with_standing(after, before, before.peers)
     found = changes(before, after)
     if output is Output.JSON:
         write_json(plan_changes_json(before, after, found))

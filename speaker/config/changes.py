@@ -13,8 +13,8 @@ close sessions that both configurations have.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from typing import TypeAlias, TypeVar
 
 from fsm.family import Family
@@ -74,6 +74,17 @@ class RenamePeer:
     def describe(self) -> str:
         """Say it in one sentence."""
         return f"keeps the session of {self.name} as {self.plan.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPeer:
+    """A session goes on though the resources ask for it no more; nothing is sent."""
+
+    name: str
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"keeps the session of {self.name} until a BGPPeer takes its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +257,15 @@ class SetLogSeverity:
 
 
 PeerChange: TypeAlias = (
-    AddPeer | RemovePeer | RenamePeer | ResetPeer | RefilterIn | RefilterOut | Regroup | UpdatePeer
+    AddPeer
+    | RemovePeer
+    | RenamePeer
+    | KeepPeer
+    | ResetPeer
+    | RefilterIn
+    | RefilterOut
+    | Regroup
+    | UpdatePeer
 )
 Change: TypeAlias = (
     PeerChange
@@ -261,6 +280,23 @@ Change: TypeAlias = (
 )
 
 
+def with_standing(new: Plan, old: Plan, up: Collection[str]) -> Plan:
+    """Give the plan that follows another: sessions that stand and may go on are in it.
+
+    A node that becomes a route reflector leaves the mesh before BGPPeers give it sessions of
+    another kind. Its mesh sessions go on until then, so that no route is lost on the way.
+
+    Args:
+        new: as the resources say.
+        old: the plan in force.
+        up: names of the peers whose sessions stand.
+    """
+    kept = {name: peer for name, peer in new.standing.items() if name in old.peers and name in up}
+    if not kept:
+        return new
+    return replace(new, peers=dict(sorted({**new.peers, **kept}.items())))
+
+
 def changes(old: Plan, new: Plan) -> list[Change]:
     """Give what has to be done, in this order, to get from one plan to another."""
     renamed = _renamed(old, new)
@@ -272,6 +308,7 @@ def changes(old: Plan, new: Plan) -> list[Change]:
     }
     found: list[Change] = [RemovePeer(name) for name in removed]
     found += [RenamePeer(name, new.peers[renamed[name]]) for name in renamed]
+    found += [KeepPeer(name) for name in stays if name in new.standing.keys() - old.standing.keys()]
     found += _of_the_node(old, new)
     anew = old.router_id != new.router_id
     for name, before in stays.items():

@@ -34,6 +34,7 @@ class Peering:
         remote: the node at the other end, where a selector or the reverse pass tells.
         by_address: the BGPPeer names the address itself.
         passive: never connects.
+        standing: no session is opened for it, but one that stands goes on.
     """
 
     kind: PeerKind
@@ -44,6 +45,7 @@ class Peering:
     remote: Member | None = None
     by_address: bool = False
     passive: bool = False
+    standing: bool = False
 
     @property
     def afi(self) -> Afi:
@@ -283,12 +285,16 @@ class _Computation:
         return kept
 
     def _mesh(self, explicit: dict[str, Peering]) -> list[Peering]:
-        """Give the mesh: every other node that is no reflector, unless this one is."""
-        if not self._cluster.mesh or self._me.cluster_id is not None:
+        """Give the mesh: every other node that is no reflector, unless this one is.
+
+        A node that becomes a reflector would be cut off until BGPPeers take the place of its mesh
+        sessions. So those that stand may go on until then, or until the mesh is off.
+        """
+        if not self._cluster.mesh:
             return []
         found: dict[str, Peering] = {}
         for other in self._cluster.members:
-            if other.name == self._me.name or other.cluster_id is not None:
+            if other.name == self._me.name:
                 continue
             for afi, address in other.addresses():
                 own = self._me.address(afi)
@@ -304,13 +310,16 @@ class _Computation:
         address: str,
         own: str,
     ) -> None:
+        standing = self._me.cluster_id is not None or other.cluster_id is not None
+        if standing and (address in explicit or address in found):
+            return
         if address in explicit:
             self._conditions.warn(
                 explicit[address].blame,
                 "MeshOverridden",
                 f"{explicit[address].name} takes the place of the mesh session with {other.name}",
             )
-        elif address in found:
+        elif address in found and not found[address].standing:
             self._conditions.error(
                 f"Node/{other.name}",
                 "SameAddress",
@@ -326,6 +335,7 @@ class _Computation:
                 other.listen_port,
                 remote=other,
                 passive=address > own,
+                standing=standing,
             )
 
 

@@ -46,15 +46,21 @@ def plan_peers(
     mode: PolicyMode,
     router_id: int,
     conditions: Conditions,
-) -> dict[str, PeerPlan]:
-    """Compute all sessions of a node, by name and sorted by it."""
+) -> tuple[dict[str, PeerPlan], dict[str, PeerPlan]]:
+    """Compute all sessions of a node, by name and sorted by it.
+
+    Returns:
+        Those to be held, and those that may go on if they stand (`Plan.standing`).
+    """
     planner = _Planner(resources, cluster, me, mode, router_id, conditions)
+    quiet = _Planner(resources, cluster, me, mode, router_id, Conditions())
     plans: dict[str, PeerPlan] = {}
+    standing: dict[str, PeerPlan] = {}
     for peering in peerings_of(cluster, list(resources.peers.values()), me, conditions):
-        plan = planner.plan(peering)
+        plan = (quiet if peering.standing else planner).plan(peering)
         if plan is not None:
-            plans[plan.name] = plan
-    return plans
+            (standing if peering.standing else plans)[plan.name] = plan
+    return plans, standing
 
 
 class _Planner:

@@ -10,7 +10,7 @@ plans differ in is `speaker.config.changes`' business.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -103,6 +103,8 @@ class Plan:
         static_routes: blackholes of blocks, and gateways of ``reachableBy``.
         policies: Calico's built-in policy; in mode plain it is there and not asked.
         own_addresses: canonical text.
+        standing: mesh sessions that a route reflector has no more: none is opened, but one that
+            stands goes on while the mesh is on, until a BGPPeer takes its place.
     """
 
     node: str
@@ -121,6 +123,7 @@ class Plan:
     ignored_interfaces: tuple[str, ...]
     log_severity: Severity
     conditions: tuple[Condition, ...]
+    standing: Mapping[str, PeerPlan] = field(default_factory=dict)
 
 
 def resolve(resources: Resources, node: str, router_id_env: str | None = None) -> Plan:
@@ -143,7 +146,7 @@ def resolve(resources: Resources, node: str, router_id_env: str | None = None) -
     blocks = _Blocks.of(resources, node)
     own_addresses = tuple(address for _, address in me.addresses())
     bind = cluster.default.bind_mode is BindMode.NODE_IP
-    peers = plan_peers(resources, cluster, me, mode, router_id, conditions)
+    peers, standing = plan_peers(resources, cluster, me, mode, router_id, conditions)
     return Plan(
         node=node,
         asn=cluster.asn_of(me),
@@ -164,6 +167,7 @@ def resolve(resources: Resources, node: str, router_id_env: str | None = None) -
         ignored_interfaces=tuple(cluster.default.ignored_interfaces),
         log_severity=cluster.severity_of(node),
         conditions=(*conditions.all(), *_foreign_configurations(resources)),
+        standing=standing,
     )
 
 

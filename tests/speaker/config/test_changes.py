@@ -17,6 +17,7 @@ from speaker.config.changes import (
     ON_CHANGE,
     AddPeer,
     Change,
+    KeepPeer,
     RefilterIn,
     RefilterOut,
     Regroup,
@@ -33,6 +34,7 @@ from speaker.config.changes import (
     SetStaticRoutes,
     UpdatePeer,
     changes,
+    with_standing,
 )
 from speaker.config.plan import (
     GatewayMode,
@@ -197,6 +199,48 @@ def test_the_walk_from_mesh_to_reflectors_closes_no_session_that_both_have() -> 
         ]
         found = [change for before, after in pairwise(steps) for change in changes(before, after)]
         assert not any(isinstance(change, AddPeer | RemovePeer | ResetPeer) for change in found)
+
+
+def test_reflectors_that_are_labelled_before_anybody_peers_with_them_are_not_cut_off() -> None:
+    selectors = [
+        peer("peer-to-rrs", nodeSelector="!has(rr)", peerSelector="has(rr)"),
+        peer("rrs-to-rrs", nodeSelector="has(rr)", peerSelector="has(rr)"),
+    ]
+    reflector = node("b", "10.0.0.2/24", cluster_id="1.1.1.1", rr="")
+    for me, other in (("a", "10_0_0_2"), ("b", "10_0_0_1")):
+        wanted = [
+            plan(me, A, B),
+            plan(me, A, reflector),
+            plan(me, A, reflector, *selectors),
+            plan(me, A, reflector, *selectors, settings(nodeToNodeMeshEnabled=False)),
+        ]
+        assert [list(step.peers) for step in wanted] == [
+            [f"Mesh_{other}"],
+            [],
+            [f"Node_{other}"],
+            [f"Node_{other}"],
+        ]
+        steps = wanted[:1]
+        for step in wanted[1:]:
+            steps.append(with_standing(step, steps[-1], steps[-1].peers))
+        found = [change for before, after in pairwise(steps) for change in changes(before, after)]
+        assert KeepPeer(f"Mesh_{other}") in found
+        assert not any(isinstance(change, AddPeer | RemovePeer | ResetPeer) for change in found)
+
+
+def test_a_session_with_a_reflector_that_is_down_is_not_kept() -> None:
+    reflector = plan("a", A, node("b", "10.0.0.2/24", cluster_id="1.1.1.1"))
+    mesh = plan("a", A, B)
+    assert with_standing(reflector, mesh, up=()) is reflector
+    assert changes(mesh, reflector) == [RemovePeer("Mesh_10_0_0_2")]
+
+
+def test_a_session_with_a_reflector_ends_with_the_mesh() -> None:
+    reflector = node("b", "10.0.0.2/24", cluster_id="1.1.1.1")
+    kept = with_standing(plan("a", A, reflector), plan("a", A, B), up=["Mesh_10_0_0_2"])
+    off = plan("a", A, reflector, settings(nodeToNodeMeshEnabled=False))
+    assert with_standing(off, kept, kept.peers) is off
+    assert changes(kept, off) == [RemovePeer("Mesh_10_0_0_2")]
 
 
 def test_a_new_router_id_resets_every_session() -> None:

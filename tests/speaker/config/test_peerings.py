@@ -443,3 +443,10 @@ def test_both_ends_of_every_session_agree(documents: list[dict[str, Any]]) -> No
             assert (mine.local_asn, mine.peer_asn) == (theirs.peer_asn, theirs.local_asn)
             assert mine.families == theirs.families
             assert mine.port == other.listen_port
+
+
+def test_a_node_that_shares_its_address_with_a_reflector_stays_in_the_mesh() -> None:
+    reflector = node("b", "10.0.0.2/24", cluster_id="1.1.1.1")
+    found = plan("a", THREE[0], reflector, node("c", "10.0.0.2/24"))
+    assert names(found) == ["Mesh_10_0_0_2"]
+    assert not found.standing
