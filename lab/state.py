@@ -60,7 +60,8 @@ class StateDirectory:
         self.lab = lab
         self.root = root or default_root()
         self.path = self.root / lab
-        self.journal = self.path / "journal"
+        # With a dot, which no node's name has: their directories stand beside.
+        self.journal = self.path / "journal.jsonl"
         self.topology = self.path / "topology.yaml"
         self._lock: int | None = None
 
@@ -78,11 +79,11 @@ class StateDirectory:
         try:
             self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
             self.path.mkdir(mode=0o755)
-        except FileExistsError:
-            raise LabError(
-                f"lab {self.lab} is up, or was left behind: wren lab down {self.lab}"
-            ) from None
         except OSError as error:
+            if self.exists:
+                raise LabError(
+                    f"lab {self.lab} is up, or was left behind: wren lab down {self.lab}"
+                ) from None
             raise LabError(
                 f"cannot write {self.path}: {error.strerror}; give a directory that you own"
                 " in XDG_RUNTIME_DIR"

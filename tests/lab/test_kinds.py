@@ -1,0 +1,129 @@
+"""What the lab writes for each kind of daemon, word for word.
+
+The golden files hold every file of a node and how it is started. What the daemons make of them is
+shown beside them by tests that run them.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from signal import Signals
+
+import pytest
+
+from lab.errors import LabError
+from lab.kinds import DAEMONS, Daemon, Place
+from lab.topology import Kind
+from lab.topology_file import loads
+from speaker import load_resources, resolve
+
+GOLDEN = Path(__file__).parent / "golden"
+
+TOPOLOGY = """
+nodes:
+  us: {%s}
+  above: {kind: bird, asn: 65002}
+  below: {kind: bird, asn: 65001}
+links:
+  - {us: [172.31.0.1/24, "fd31::1/64"], above: [172.31.0.2/24, "fd31::2/64"]}
+  - {us: [172.31.1.1/24], below: [172.31.1.2/24]}
+bgp:
+  - {between: [us, above], passive: us, hold_time: 9}
+  - {between: [us, below], next_hop_self: [us], client: %s}
+"""
+
+
+def unused(_: Sequence[str] | Signals) -> str:
+    raise AssertionError("writing a configuration runs nothing and signals nobody")
+
+
+def daemon(kind: Kind, home: Path, more: str = "", client: str = "below") -> Daemon:
+    ours = f'kind: {kind}, asn: 65001, networks: [10.1.0.0/24, "fd00:1::/64"]{more}'
+    topology = loads(TOPOLOGY % (ours, client))
+    return DAEMONS[kind](Place(topology, topology.node("us"), home, unused, unused))  # type: ignore[arg-type]  # neither is ever called
+
+
+def written(made: Daemon) -> str:
+    """Show every file and command, without what differs from machine to machine."""
+    parts = []
+    for path in sorted(path for path in made.home.rglob("*") if path.is_file()):
+        name = path.relative_to(made.home)
+        parts.append(f"=== {name} {path.stat().st_mode & 0o777:o}\n{path.read_text()}")
+    for argv in made.commands():
+        parts.append(f"=== command\n{shlex.join(argv)}\n")
+    for name, value in made.environment().items():
+        parts.append(f"=== {name}={value}\n")
+    text = "".join(parts)
+    return text.replace(str(made.home), "HOME").replace(sys.executable, "PYTHON")
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("kind", sorted(DAEMONS))
+def test_what_is_written_for_a_kind_is_what_it_was(kind: Kind, tmp_path: Path) -> None:
+    extra = "" if kind is Kind.WREN else ", router_id: 192.0.2.1, extra: '# the end'"
+    made = daemon(kind, tmp_path, extra, client="above" if kind is Kind.EXABGP else "below")
+    if kind is Kind.EXABGP:
+        made = daemon(kind, tmp_path, extra, client="us")
+
+    made.configure()
+
+    assert written(made) == (GOLDEN / f"{kind}.txt").read_text()
+
+
+def test_what_is_written_for_wren_is_what_the_topology_says(tmp_path: Path) -> None:
+    made = daemon(Kind.WREN, tmp_path)
+    made.configure()
+
+    plan = resolve(load_resources(tmp_path / "datastore"), "us")
+
+    assert [(str(p.address), p.remote_asn, p.passive) for p in plan.peers] == []
+
+
+def test_exabgp_cannot_reflect_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="us: exabgp passes no routes on"):
+        daemon(Kind.EXABGP, tmp_path).configure()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DAEMONS if kind is not Kind.WREN])
+def test_a_missing_daemon_is_one_line_that_names_debians_package(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.kinds.base.search_path", lambda: str(tmp_path))
+    made = daemon(kind, tmp_path)
+
+    with pytest.raises(LabError) as caught:
+        made.locate()
+
+    assert str(caught.value) == f"{made.program} is missing: apt install {made.package}"
+
+
+def test_wren_with_a_datastore_announces_what_stands_there_alone(tmp_path: Path) -> None:
+    topology = loads("nodes: {w: {kind: wren, datastore: /etc/wren}}")
+    made = DAEMONS[Kind.WREN](Place(topology, topology.node("w"), tmp_path, unused, unused))  # type: ignore[arg-type]  # neither is ever called
+
+    made.configure()
+
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(LabError, match="w announces what its datastore says: edit /etc/wren"):
+        made.announce(ip_network("10.0.0.0/8"))
+    with pytest.raises(LabError, match="edit /etc/wren"):
+        made.withdraw(ip_network("10.0.0.0/8"))
+
+
+def test_what_wren_announces_at_run_time_stands_in_its_resources(tmp_path: Path) -> None:
+    made = daemon(Kind.WREN, tmp_path)
+    made.configure()
+
+    made.announce(ip_network("10.77.0.0/16"))
+    made.announce(ip_network("10.77.0.0/16"))
+    made.withdraw(ip_network("10.1.0.0/24"))
+    made.withdraw(ip_network("10.99.0.0/16"))
+
+    items = json.loads((tmp_path / "datastore" / "resources.json").read_text())["items"]
+    annotations = items[0]["metadata"]["annotations"]
+    assert annotations["wren.bgp/networks"] == "fd00:1::/64,10.77.0.0/16"
