@@ -10,21 +10,39 @@ time, and answers with effects:
     # when `session.deadline` has come:
     session.handle(Tick(), now)
 
-Reading order: `family`, `notifications`, `errors`, `messages` are the vocabulary; `config` and
-`negotiation` say what is offered and what comes of it; `events`, `effects`, `state`, `timers` are
-what the machines are made of; `bgp` is the machine of one connection, `session` joins two of them
-for one peer and says what a shell owes them.
+Reading order: `family`, `notifications`, `errors`, `capabilities`, `messages` are the vocabulary;
+`config` and `negotiation` say what is offered and what comes of it; `events`, `effects`, `state`,
+`timers` are what the machines are made of; `bgp` is the machine of one connection, `session` joins
+two of them for one peer and says what a shell owes them.
 
 It can be used by itself: whoever has sockets of his own performs the effects. What a name not
 listed in `__all__` does may change without notice.
 
 Standards: RFC 4271, RFC 4486, RFC 4724, RFC 4760, RFC 5492, RFC 6286, RFC 6608, RFC 6793, RFC 7313,
-RFC 7607, RFC 7911, RFC 8654, RFC 8950, RFC 9003, RFC 9687.
+RFC 7607, RFC 7911, RFC 8538, RFC 8654, RFC 8950, RFC 9003, RFC 9234, RFC 9494, RFC 9687.
 """
 
 from __future__ import annotations
 
 from fsm.bgp import BgpFsm
+from fsm.capabilities import (
+    AddPath,
+    Capability,
+    EnhancedRouteRefresh,
+    ExtendedMessage,
+    ExtendedNextHop,
+    FourOctetAs,
+    Fqdn,
+    GracefulRestart,
+    LongLivedGracefulRestart,
+    Multiprotocol,
+    Role,
+    RoleCapability,
+    RouteRefreshCapability,
+    SendReceive,
+    SoftwareVersion,
+    UnknownCapability,
+)
 from fsm.config import SessionConfig
 from fsm.effects import (
     AttemptFailed,
@@ -92,23 +110,12 @@ from fsm.events import (
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 from fsm.messages import (
     AS_TRANS,
-    AddPath,
-    Capability,
-    EnhancedRouteRefresh,
-    ExtendedMessage,
-    ExtendedNextHop,
-    FourOctetAs,
-    GracefulRestart,
     Keepalive,
     Message,
     MessageType,
-    Multiprotocol,
     Open,
     RefreshSubtype,
     RouteRefresh,
-    RouteRefreshCapability,
-    SendReceive,
-    UnknownCapability,
 )
 from fsm.negotiation import Negotiated, negotiate
 from fsm.notifications import (
@@ -163,6 +170,7 @@ __all__ = [
     "ExtendedNextHop",
     "Family",
     "FourOctetAs",
+    "Fqdn",
     "FsmError",
     "FsmSubcode",
     "GracefulRestart",
@@ -175,6 +183,7 @@ __all__ = [
     "Keepalive",
     "KeepaliveTimerExpires",
     "LocalError",
+    "LongLivedGracefulRestart",
     "ManualStart",
     "ManualStartWithPassiveTcpEstablishment",
     "ManualStop",
@@ -192,6 +201,8 @@ __all__ = [
     "OpenSubcode",
     "RefreshSubcode",
     "RefreshSubtype",
+    "Role",
+    "RoleCapability",
     "RouteRefresh",
     "RouteRefreshCapability",
     "RouteRefreshError",
@@ -206,6 +217,7 @@ __all__ = [
     "SessionDown",
     "SessionUp",
     "Side",
+    "SoftwareVersion",
     "SpeakerError",
     "StartEvent",
     "State",

@@ -139,8 +139,12 @@ class Notification:
             return None
         length = self.data[0]
         # A length beyond the data is a malformed text, not a reason to hide what did arrive.
-        text = self.data[1 : 1 + length].decode("utf-8", errors="backslashreplace")
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return printable(self.data[1 : 1 + length].decode("utf-8", errors="backslashreplace"))
+
+
+def printable(text: str) -> str:
+    """Escape what could harm a terminal or a log; for any text that a peer sent."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shutdown_communication(text: str) -> bytes:

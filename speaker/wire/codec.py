@@ -1,46 +1,53 @@
 """The rare messages: OPEN, NOTIFICATION, ROUTE-REFRESH and KEEPALIVE, octets to values of
 `fsm.messages` and back.
 
-This is the one door to ExaBGP. Its decoder takes an OPEN apart and its encoder puts one together,
-once per session; what it returns is copied into values of ours at once, since its objects are
-shared between messages. Its logger must be silenced before the first decode and its process-wide
-caches switched off; `exabgp` does both, once. A capability that has no value of ours keeps number
-and octets as they came, and ours are handed to it as octets.
+This is the one door to ExaBGP. Its encoder puts an OPEN together, its decoders take capabilities
+apart, once per session; what they return is copied into values of ours at once, since its objects
+are shared between messages. Its logger must be silenced before the first decode and its
+process-wide caches switched off; `exabgp` does both, once. The list of capabilities is walked here,
+so that each keeps its place, also one that stands there twice; what has no value of ours keeps
+number and octets as they came.
 
-Whatever it raises becomes an `OpenMessageError`: nothing that a peer sends may escape as another
+Whatever goes wrong becomes an `OpenMessageError`: nothing that a peer sends may escape as another
 exception.
 
-Standards: RFC 4271 §4.2, §4.4, §4.5, §6.2; RFC 5492; RFC 9072; RFC 2918; RFC 7313.
+Standards: RFC 4271 §4.2, §4.4, §4.5, §6.2; RFC 5492 §3-4; RFC 9072 §2; RFC 2918; RFC 7313;
+RFC 9234 §4.1; RFC 9494 §3.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
-from fsm.errors import OpenMessageError, RouteRefreshError
-from fsm.family import Afi, Family, Safi
-from fsm.messages import (
-    AS_TRANS,
+from fsm.capabilities import (
     AddPath,
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
     ExtendedNextHop,
     FourOctetAs,
+    Fqdn,
     GracefulRestart,
-    Keepalive,
-    Message,
+    LongLivedGracefulRestart,
     Multiprotocol,
-    Open,
-    RouteRefresh,
+    RoleCapability,
     RouteRefreshCapability,
+    SoftwareVersion,
     UnknownCapability,
+    value_octets,
 )
+from fsm.errors import OpenMessageError, RouteRefreshError
+from fsm.family import Afi, Family, Safi
+from fsm.messages import AS_TRANS, Keepalive, Message, Open, RouteRefresh
 from fsm.notifications import Notification, OpenSubcode, RefreshSubcode
 from speaker.wire import framing
+
+_T = TypeVar("_T")
+_CAPABILITIES = 2
+"""The one optional parameter that there is (RFC 5492 §4)."""
 
 _RESTART_STATE, _RESTART_NOTIFICATION = 0x8, 0x4
 _FORWARDING = 0x80
@@ -106,7 +113,7 @@ def _encode_open(message: Open) -> bytes:
     capabilities = exa.Capabilities()
     for index, capability in enumerate(message.capabilities):
         # The dict keeps our order, also where one code stands several times (multiprotocol).
-        capabilities[_Code(capability.code, index)] = _Octets(capability_octets(capability))
+        capabilities[_Code(capability.code, index)] = _Octets(value_octets(capability))
     encoded: bytes = exa.Open(
         exa.Version(4),
         exa.ASN(message.asn),
@@ -146,43 +153,6 @@ class _Octets:
         return [self._octets]
 
 
-def capability_octets(capability: Capability) -> bytes:
-    """Give the value field of a capability (RFC 5492 §4)."""
-    match capability:
-        case Multiprotocol(family):
-            return _family_octets(family, b"\0")
-        case FourOctetAs(asn):
-            return asn.to_bytes(4, "big")
-        case GracefulRestart():
-            return _graceful_restart_octets(capability)
-        case AddPath(families):
-            return b"".join(_family_octets(family) + bytes((mode,)) for family, mode in families)
-        case ExtendedNextHop(families):
-            return b"".join(
-                f.afi.to_bytes(2, "big") + f.safi.to_bytes(2, "big") + afi.to_bytes(2, "big")
-                for f, afi in families
-            )
-        case UnknownCapability(_, data):
-            return data
-        case RouteRefreshCapability() | EnhancedRouteRefresh() | ExtendedMessage():
-            return b""
-
-
-def _family_octets(family: Family, between: bytes = b"") -> bytes:
-    return family.afi.to_bytes(2, "big") + between + bytes((family.safi,))
-
-
-def _graceful_restart_octets(capability: GracefulRestart) -> bytes:
-    flags = (_RESTART_STATE if capability.restart_state else 0) | (
-        _RESTART_NOTIFICATION if capability.notification else 0
-    )
-    head = (flags << 12 | capability.restart_time & 0xFFF).to_bytes(2, "big")
-    return head + b"".join(
-        _family_octets(family) + bytes((_FORWARDING if kept else 0,))
-        for family, kept in capability.families
-    )
-
-
 def decode_open(body: bytes) -> Open:
     """Decode the body of an OPEN.
 
@@ -195,31 +165,19 @@ def decode_open(body: bytes) -> Open:
         raise OpenMessageError(
             OpenSubcode.UNSUPPORTED_VERSION_NUMBER, b"\x00\x04", f"version {body[0]}"
         )
-    exa = exabgp()
     extended = len(body) > 10 and body[9] != 0 and body[10] == 255
-    if extended:
-        # RFC 9072 §2: the old length is disregarded then; ExaBGP wants to see it as 255.
-        body = body[:9] + b"\xff" + body[10:]
     _check_parameters_length(body, extended=extended)
-    try:
-        decoded = exa.Open.unpack_message(body)
-        octets = dict(_capability_tlvs(body, extended=extended))
-        capabilities = tuple(
-            value
-            for code, capability in decoded.capabilities.items()
-            for value in _values(int(code), capability, octets)
-        )
-    except exa.Notify as error:
-        code, subcode = int(error.code), int(error.subcode)
-        raise OpenMessageError(subcode if code == 2 else 0, b"", str(error)) from None
-    except Exception as error:
-        # ExaBGP's capability decoders index into what the peer sent; that may fail in any way.
-        raise OpenMessageError(0, b"", f"its capabilities are malformed ({error})") from None
-    asn = int(decoded.asn)
+    capabilities = tuple(
+        value
+        for code, octets in _capability_tlvs(body, 2 if extended else 1)
+        if (value := _value(code, octets)) is not None
+    )
+    asn = int.from_bytes(body[1:3], "big")
     for capability in capabilities:
         if isinstance(capability, FourOctetAs):
             asn = capability.asn
-    return Open(asn, int(decoded.hold_time), int.from_bytes(body[5:9], "big"), capabilities)
+    hold_time, router_id = int.from_bytes(body[3:5], "big"), int.from_bytes(body[5:9], "big")
+    return Open(asn, hold_time, router_id, capabilities)
 
 
 def _check_parameters_length(body: bytes, *, extended: bool) -> None:
@@ -236,16 +194,31 @@ def _check_parameters_length(body: bytes, *, extended: bool) -> None:
         )
 
 
-def _capability_tlvs(body: bytes, *, extended: bool) -> Iterator[tuple[int, bytes]]:
-    """Walk the capabilities of an OPEN that is known to be well-formed: (code, octets)."""
-    at, head = (13, 3) if extended else (10, 2)
-    while at < len(body):
-        end = at + head + int.from_bytes(body[at + 1 : at + head], "big")
-        at += head
-        while at < end:
-            after = at + 2 + body[at + 1]
-            yield body[at], body[at + 2 : after]
-            at = after
+def _capability_tlvs(body: bytes, width: int) -> Iterator[tuple[int, bytes]]:
+    """Walk the capabilities of an OPEN in their order: (code, value field).
+
+    Args:
+        body: of the OPEN.
+        width: octets of a parameter's length, 2 in the extended form (RFC 9072 §2).
+    """
+    for kind, parameter in _tlvs(body[13 if width == 2 else 10 :], width, "parameter"):
+        if kind != _CAPABILITIES:
+            # Parameter 1 (authentication) too: RFC 4271 §4.2 has dropped it.
+            raise OpenMessageError(
+                OpenSubcode.UNSUPPORTED_OPTIONAL_PARAMETER, b"", f"optional parameter {kind}"
+            )
+        yield from _tlvs(parameter, 1, "capability")
+
+
+def _tlvs(data: bytes, width: int, what: str) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(data):
+        start = at + 1 + width
+        end = start + int.from_bytes(data[at + 1 : start], "big")
+        if start > len(data) or end > len(data):
+            raise OpenMessageError(0, b"", f"a {what} is cut off")
+        yield data[at], data[start:end]
+        at = end
 
 
 def _known_family(afi: int, safi: int) -> Family | None:
@@ -255,52 +228,137 @@ def _known_family(afi: int, safi: int) -> Family | None:
         return None
 
 
-def _values(code: int, capability: Any, octets: Mapping[int, bytes]) -> list[Capability]:
-    """Turn a capability of ExaBGP's into values of ours; others keep the octets that came."""
-    if code == Multiprotocol.code:
-        return [Multiprotocol(family) for family in _families(capability)]
-    if code == FourOctetAs.code:
-        return [FourOctetAs(int(capability))]
-    if code == GracefulRestart.code:
-        flags = int(capability.restart_flag)
-        return [
-            GracefulRestart(
-                bool(flags & _RESTART_STATE),
-                bool(flags & _RESTART_NOTIFICATION),
-                int(capability.restart_time),
-                tuple(
-                    (family, bool(flag & _FORWARDING))
-                    for (afi, safi), flag in capability.items()
-                    if (family := _known_family(int(afi), int(safi)))
-                ),
-            )
-        ]
-    if code == AddPath.code:
-        return [
-            AddPath(
-                tuple(
-                    (family, int(mode))
-                    for (afi, safi), mode in capability.items()
-                    if (family := _known_family(int(afi), int(safi)))
-                )
-            )
-        ]
-    if code == ExtendedNextHop.code:
-        return [
-            ExtendedNextHop(
-                tuple(
-                    (family, Afi(int(via)))
-                    for afi, safi, via in capability
-                    if (family := _known_family(int(afi), int(safi))) and int(via) in (1, 2)
-                )
-            )
-        ]
-    return [_SIMPLE[code] if code in _SIMPLE else UnknownCapability(code, octets[code])]
+def _value(code: int, octets: bytes) -> Capability:
+    """Turn a capability into a value; one that we do not interpret keeps its octets.
+
+    So does one of ours that is only for people, if it is malformed: RFC 5492 §3 has us ignore
+    what we cannot use, and a session is worth more than a name.
+
+    Raises:
+        OpenMessageError: a capability that the session depends on is malformed (RFC 4271 §6.2).
+    """
+    if code in _SIMPLE and not octets:
+        return _SIMPLE[code]
+    read = _OURS.get(code)
+    if read is not None:
+        return read(octets) or UnknownCapability(code, octets)
+    convert = _EXABGPS.get(code)
+    if convert is None:
+        return UnknownCapability(code, octets)
+    exa = exabgp()
+    try:
+        return convert(exa.Capability.unpack(code, {}, octets)) or UnknownCapability(code, octets)
+    except exa.Notify as error:
+        text = str(error)
+    except Exception as error:
+        # ExaBGP's capability decoders index into what the peer sent; that may fail in any way.
+        text = str(error)
+    raise OpenMessageError(0, b"", f"capability {code} is malformed ({text})")
 
 
-def _families(pairs: Iterable[tuple[int, int]]) -> list[Family]:
-    known = (_known_family(int(afi), int(safi)) for afi, safi in pairs)
-    return [family for family in known if family is not None]
+# What ExaBGP decodes, from its objects.
+
+
+def _multiprotocol(capability: Any) -> Capability | None:
+    ((afi, safi),) = capability
+    family = _known_family(int(afi), int(safi))
+    return None if family is None else Multiprotocol(family)
+
+
+def _four_octet_as(capability: Any) -> Capability:
+    return FourOctetAs(int(capability))
+
+
+def _graceful_restart(capability: Any) -> Capability:
+    flags = int(capability.restart_flag)
+    kept = tuple((family, bool(flag & _FORWARDING)) for family, flag in _known(capability.items()))
+    return GracefulRestart(
+        bool(flags & _RESTART_STATE),
+        bool(flags & _RESTART_NOTIFICATION),
+        int(capability.restart_time),
+        kept,
+    )
+
+
+def _add_path(capability: Any) -> Capability:
+    return AddPath(tuple((family, int(mode)) for family, mode in _known(capability.items())))
+
+
+def _extended_next_hop(capability: Any) -> Capability:
+    pairs = (((afi, safi), int(via)) for afi, safi, via in capability)
+    return ExtendedNextHop(
+        tuple((family, Afi(via)) for family, via in _known(pairs) if via in (1, 2))
+    )
+
+
+_EXABGPS: dict[int, Callable[[Any], Capability | None]] = {
+    Multiprotocol.code: _multiprotocol,
+    FourOctetAs.code: _four_octet_as,
+    GracefulRestart.code: _graceful_restart,
+    AddPath.code: _add_path,
+    ExtendedNextHop.code: _extended_next_hop,
+}
+
+
+# What it does not know, or judges more strictly than we want, from octets.
+
+
+def _role(octets: bytes) -> Capability | None:
+    return RoleCapability(octets[0]) if len(octets) == 1 else None
+
+
+def _long_lived(octets: bytes) -> Capability | None:
+    """RFC 9494 §3.1: AFI, SAFI, flags and a stale time of three octets each."""
+    if len(octets) % 7:
+        return None
+    entries = [octets[at : at + 7] for at in range(0, len(octets), 7)]
+    pairs = (((int.from_bytes(e[:2], "big"), e[2]), e) for e in entries)
+    return LongLivedGracefulRestart(
+        tuple(
+            (family, bool(entry[3] & _FORWARDING), int.from_bytes(entry[4:], "big"))
+            for family, entry in _known(pairs)
+        )
+    )
+
+
+def _fqdn(octets: bytes) -> Capability | None:
+    hostname, rest = _text(octets)
+    domain, rest = _text(rest)
+    if hostname is None or domain is None or rest:
+        return None
+    return Fqdn(hostname, domain)
+
+
+def _software_version(octets: bytes) -> Capability | None:
+    version, rest = _text(octets)
+    return None if version is None or rest else SoftwareVersion(version)
+
+
+def _text(octets: bytes) -> tuple[str | None, bytes]:
+    """Cut off a text with its length in front; None if it is cut short or no UTF-8."""
+    end = 1 + octets[0] if octets else 0
+    if not 0 < end <= len(octets):
+        return None, b""
+    try:
+        return octets[1:end].decode("utf-8"), octets[end:]
+    except UnicodeDecodeError:
+        return None, b""
+
+
+_OURS: dict[int, Callable[[bytes], Capability | None]] = {
+    RoleCapability.code: _role,
+    LongLivedGracefulRestart.code: _long_lived,
+    Fqdn.code: _fqdn,
+    SoftwareVersion.code: _software_version,
+}
+
+
+def _known(pairs: Iterable[tuple[tuple[int, int], _T]]) -> Iterator[tuple[Family, _T]]:
+    """Leave out the families that we cannot name."""
+    for (afi, safi), value in pairs:
+        family = _known_family(int(afi), int(safi))
+        if family is not None:
+            yield family, value
 
 
 def decode_notification(body: bytes) -> Notification:
@@ -325,7 +383,6 @@ def decode_route_refresh(body: bytes) -> RouteRefresh | None:
 
 __all__ = [
     "AS_TRANS",
-    "capability_octets",
     "decode_notification",
     "decode_open",
     "decode_route_refresh",
