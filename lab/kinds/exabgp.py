@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from lab.errors import LabError
 from lab.kinds.base import Daemon, Route
 from lab.topology import Family, Network, Peer
 
@@ -32,7 +33,13 @@ class Exabgp(Daemon):
     package = "exabgp"
 
     def configure(self) -> None:
-        """Write the configuration and the helper."""
+        """Write the configuration and the helper.
+
+        Raises:
+            LabError: it shall be a route reflector.
+        """
+        if any(peer.client for peer in self.place.peers):
+            raise LabError(f"{self.place.node.name}: exabgp passes no routes on, so has no clients")
         self.write("keep", f"#!{sys.executable}\n{_KEEPER}", 0o755)
         self.write("exabgp.conf", "\n".join(self._lines()) + "\n")
 

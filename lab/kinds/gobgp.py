@@ -29,6 +29,7 @@ class Gobgp(Daemon):
         yield "  port = 179"
         for peer in self.place.peers:
             yield from self._session(peer)
+        yield from self._own_next_hop()
         yield self.place.node.extra
 
     def _session(self, peer: Peer) -> Iterator[str]:
@@ -55,6 +56,25 @@ class Gobgp(Daemon):
             yield "  [[neighbors.afi-safis]]"
             yield "    [neighbors.afi-safis.config]"
             yield f'      afi-safi-name = "{family}-unicast"'
+
+    def _own_next_hop(self) -> Iterator[str]:
+        """It has no switch of a session for that, but a policy can do it."""
+        peers = [str(peer.address) for peer in self.place.peers if peer.next_hop_self]
+        if not peers:
+            return
+        yield "[[defined-sets.neighbor-sets]]"
+        yield '  neighbor-set-name = "own-next-hop"'
+        yield f"  neighbor-info-list = {json.dumps(peers)}"
+        yield "[[policy-definitions]]"
+        yield '  name = "own-next-hop"'
+        yield "  [[policy-definitions.statements]]"
+        yield "    [policy-definitions.statements.conditions.match-neighbor-set]"
+        yield '      neighbor-set = "own-next-hop"'
+        yield "    [policy-definitions.statements.actions.bgp-actions]"
+        yield '      set-next-hop = "self"'
+        yield "[global.apply-policy.config]"
+        yield '  export-policy-list = ["own-next-hop"]'
+        yield '  default-export-policy = "accept-route"'
 
     def commands(self) -> list[list[str]]:
         """The daemon; its API listens inside the namespace only."""
