@@ -6,19 +6,18 @@ Five nodes on one segment share one directory of resources. Each edit changes a 
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab import Family, Lab, RunningNode
+from speaker.control.client import ask
+from tests.support.datastores import log_of, put, wren_in
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes, gateways
+from tests.support.resources import block, document, node, peer, settings
 from tests.support.watching import watched
 
 pytestmark = pytest.mark.netns
@@ -34,54 +33,36 @@ def address(number: int) -> str:
     return f"172.31.40.{number}"
 
 
-def block(number: int) -> str:
+def prefix(number: int) -> str:
     return f"10.244.{number}.0/26"
-
-
-def write(directory: Path, kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> None:
-    """Write one resource into a file of its own, in one step."""
-    document = {
-        "apiVersion": "projectcalico.org/v3",
-        "kind": kind,
-        "metadata": {"name": name, **metadata},
-        "spec": spec,
-    }
-    fresh = directory / f".{kind}-{name}"
-    fresh.write_text(json.dumps(document))
-    fresh.rename(directory / f"{kind}-{name}.json")
 
 
 def write_cluster(directory: Path) -> None:
     """Write the cluster as it is before: full mesh, a block for each node."""
-    directory.mkdir()
-    write(directory, "IPPool", "pool", {"cidr": "10.244.0.0/16", "ipipMode": "Never"})
+    put(directory, document("IPPool", "pool", {"cidr": "10.244.0.0/16", "ipipMode": "Never"}))
     for number in NUMBERS:
-        write(directory, "Node", f"n{number}", {"bgp": {"ipv4Address": f"{address(number)}/24"}})
-        spec = {"node": f"n{number}", "cidr": block(number), "state": "confirmed"}
-        write(directory, "BlockAffinity", f"n{number}-block", spec)
+        put(directory, node(f"n{number}", f"{address(number)}/24"))
+        put(directory, block(prefix(number), f"n{number}"))
 
 
 def label(number: int) -> Edit:
-    def edit(directory: Path) -> None:
-        bgp = {"ipv4Address": f"{address(number)}/24", "routeReflectorClusterID": "224.0.0.1"}
-        write(directory, "Node", f"n{number}", {"bgp": bgp}, labels={LABEL: ""})
-
-    return edit
+    reflector = node(f"n{number}", f"{address(number)}/24", cluster_id="224.0.0.1")
+    reflector["metadata"]["labels"] = {LABEL: ""}
+    return lambda directory: put(directory, reflector)
 
 
 def peer_to_reflectors(directory: Path) -> None:
-    spec = {"nodeSelector": f"!has({LABEL})", "peerSelector": f"has({LABEL})"}
-    write(directory, "BGPPeer", "peer-to-rrs", spec)
+    selectors = {"nodeSelector": f"!has({LABEL})", "peerSelector": f"has({LABEL})"}
+    put(directory, peer("peer-to-rrs", **selectors))
 
 
 def reflectors_to_reflectors(directory: Path) -> None:
-    spec = {"nodeSelector": f"has({LABEL})", "peerSelector": f"has({LABEL})"}
-    write(directory, "BGPPeer", "rrs-to-rrs", spec)
+    selectors = {"nodeSelector": f"has({LABEL})", "peerSelector": f"has({LABEL})"}
+    put(directory, peer("rrs-to-rrs", **selectors))
 
 
 def mesh_off(directory: Path) -> None:
-    spec = {"nodeToNodeMeshEnabled": False, "asNumber": 64512}
-    write(directory, "BGPConfiguration", "default", spec)
+    put(directory, settings(nodeToNodeMeshEnabled=False, asNumber=64512))
 
 
 def all_at_once(*edits: Edit) -> Edit:
@@ -111,8 +92,8 @@ def topology(directory: Path) -> str:
     return f"nodes:\n{nodes}segments:\n  lan: {{{ends}}}\n"
 
 
-def peers_up(node: RunningNode) -> list[str]:
-    return sorted(peer for peer, up in node.sessions().items() if up)
+def peers_up(running: RunningNode) -> list[str]:
+    return sorted(at for at, up in running.sessions().items() if up)
 
 
 def addresses(numbers: Iterable[int], *, but: int) -> list[str]:
@@ -121,12 +102,9 @@ def addresses(numbers: Iterable[int], *, but: int) -> list[str]:
 
 def has_all_routes(lab: Lab, number: int) -> bool:
     found = gateways(lab.node(f"n{number}"), Family.IPV4)
-    return all(found.get(block(other)) == (address(other),) for other in NUMBERS if other != number)
-
-
-def wren(node: RunningNode, *words: str) -> str:
-    argv = [sys.executable, "-m", "speaker", *words, "--run-dir", str(node.home)]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return all(
+        found.get(prefix(other)) == (address(other),) for other in NUMBERS if other != number
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -141,8 +119,8 @@ def test_no_route_is_missing_on_the_way_to_reflectors(order: str, tmp_path: Path
         with watched(*lab.nodes.values()) as watches:
             for edit in ORDERS[order]:
                 edit(directory)
-                for node in lab.nodes.values():
-                    wren(node, "reload")
+                for running in lab.nodes.values():
+                    ask(running.home, "reload")
                 assert [number for number in NUMBERS if not has_all_routes(lab, number)] == []
             for number in NUMBERS:
                 up = partial(peers_up, lab.node(f"n{number}"))
@@ -150,11 +128,11 @@ def test_no_route_is_missing_on_the_way_to_reflectors(order: str, tmp_path: Path
                 becomes(f"n{number} has its sessions", up, addresses(kept, but=number))
             assert [number for number in NUMBERS if not has_all_routes(lab, number)] == []
         assert {name: watch.removed for name, watch in watches.items() if watch.removed} == {}
-        rows = status_rows(wren(lab.node("n4"), "node", "status"))
+        rows = status_rows(wren_in(lab.node("n4"), "node", "status"))
         assert [(row[0], row[1], row[2], row[4]) for row in rows] == [
             (address(number), "node specific", "up", "Established") for number in REFLECTORS
         ]
-        assert not [line for node in lab.nodes.values() for line in falls(node)]
+        assert not [line for running in lab.nodes.values() for line in falls(running)]
 
 
 def status_rows(table: str) -> list[list[str]]:
@@ -162,8 +140,8 @@ def status_rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows]
 
 
-def falls(node: RunningNode) -> list[str]:
+def falls(running: RunningNode) -> list[str]:
     """Give the log's lines of sessions that fell: all but the one that the mesh alone had."""
-    last = {"n4": address(5), "n5": address(4)}.get(node.name, "nobody")
-    lines = (node.home / f"{node.name}.log").read_text().splitlines()
+    last = {"n4": address(5), "n5": address(4)}.get(running.name, "nobody")
+    lines = log_of(running).splitlines()
     return [line for line in lines if "session down" in line and last not in line]
