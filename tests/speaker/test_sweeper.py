@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fsm.family import IPV4_UNICAST
 from speaker.sweeper import Sweeper
-from tests.support.routers import Town, on_uvloop, peer_at, table_of, until
+from tests.support.routers import Town, on_uvloop, peer_at, table_of
+from tests.support.scripted_peer import ScriptedPeer
 
 
 class Attic:
@@ -48,6 +49,12 @@ def test_few_objects_are_left_alone() -> None:
     assert not Sweeper(few=100).step([Attic(kept=100, used=0)])
 
 
+def first_as(peer: ScriptedPeer, prefix: str) -> int | None:
+    """Give the AS behind ours on the path to a prefix."""
+    heard = peer.table.get(prefix)
+    return heard.as_path[1] if heard else None
+
+
 @on_uvloop
 async def test_a_peer_that_changes_its_attributes_for_ever_does_not_fill_memory() -> None:
     """20,000 attribute sets, each with a MED, a next hop and a first AS of its own."""
@@ -60,9 +67,8 @@ async def test_a_peer_that_changes_its_attributes_for_ever_does_not_fill_memory(
             hop = f"127.{1 + n // 60000}.{n >> 8 & 255}.{n & 255}"
             peer.announce(prefixes[n % 200], path=(n + 1, 9), med=n, next_hop=hop)
             if n % 2000 == 1999:
-                await until(lambda n=n: peer_at(router, 11).exchange.inbound.updates > n)  # type: ignore[misc,union-attr]
-                last = prefixes[n % 200]
-                await other.until(lambda n=n, last=last: other.table[last].as_path[1] == n + 1)  # type: ignore[misc]
+                newest = (prefixes[n % 200], n + 1)
+                await other.until(lambda newest=newest: first_as(other, newest[0]) == newest[1])  # type: ignore[misc]
                 most = max(most, *(holder.interned for holder in router._holders()))
         assert most < 15_000
         exchange = peer_at(router, 11).exchange
