@@ -179,11 +179,13 @@ class RunningNode:
 
     def sessions(self) -> dict[str, bool]:
         """Tell of each peer's address whether the session is up; empty if nothing answers."""
-        return self.speaks.sessions() if self.programs() else {}
+        daemon = self.speaks
+        return daemon.sessions() if self.programs() else {}
 
     def routes(self, family: Family = Family.IPV4) -> dict[str, Route]:
         """Tell its daemon's best routes; empty if nothing answers."""
-        return self.speaks.routes(family) if self.programs() else {}
+        daemon = self.speaks
+        return daemon.routes(family) if self.programs() else {}
 
     def kernel_routes(self, family: Family = Family.IPV4) -> dict[str, KernelRoute]:
         """Tell the routes of its kernel's main table."""
