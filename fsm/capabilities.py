@@ -21,9 +21,6 @@ from typing import ClassVar, TypeAlias
 from fsm.family import Afi, Family
 from fsm.notifications import printable
 
-LONGEST_VALUE = 255
-"""Octets that the value of a capability may have: its length is one octet. RFC 5492 §4."""
-
 _RESTART_STATE, _RESTART_NOTIFICATION = 0x8, 0x4
 _FORWARDING = 0x80
 

@@ -9,7 +9,8 @@ Checks follow the order of RFC 4271 §6.2: AS number, BGP Identifier, hold time,
 only one end offers is not in force; a capability that we do not know is ignored.
 
 Standards: RFC 4271 §4.2, §6.2; RFC 5492 §3-5; RFC 4760 §8; RFC 6286 §2.1-2.2; RFC 6793 §4.1;
-RFC 7607 §2; RFC 7911 §4; RFC 8950 §4; RFC 4724 §3.
+RFC 7607 §2; RFC 7911 §4; RFC 8538 §2; RFC 8950 §4; RFC 4724 §3; RFC 9234 §4.2; RFC 9494 §3.1;
+RFC 9687 §6.
 """
 
 from __future__ import annotations
@@ -18,25 +19,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from fsm.config import SessionConfig
-from fsm.errors import OpenMessageError
-from fsm.family import IPV4_UNICAST, Afi, Family
-from fsm.messages import (
+from fsm.capabilities import (
     AddPath,
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
     ExtendedNextHop,
     FourOctetAs,
+    Fqdn,
     GracefulRestart,
+    LongLivedGracefulRestart,
     Multiprotocol,
-    Open,
+    Role,
+    RoleCapability,
     RouteRefreshCapability,
     SendReceive,
+    SoftwareVersion,
+    tlv,
 )
+from fsm.config import SessionConfig
+from fsm.errors import OpenMessageError
+from fsm.family import IPV4_UNICAST, Afi, Family
+from fsm.messages import Open
 from fsm.notifications import OpenSubcode
 
 _KEEPALIVES_PER_HOLD_TIME = 3
+_SHORTEST_SEND_HOLD_TIME = 480.0
 _C = TypeVar("_C", bound=Capability)
 
 
@@ -59,6 +67,14 @@ class Negotiated:
         add_path_send: families in which we send path identifiers.
         extended_next_hop: families and next-hop AFIs that both take.
         graceful_restart: the peer's own capability, None if it has none.
+        restarts_on_notification: both restart gracefully on a NOTIFICATION too, but not on a Hard
+            Reset.
+        long_lived: the peer's own capability, None if it has none.
+        role: what we are to the peer, None if nobody said so.
+        peer_role: what the peer said that it is, None if it said nothing.
+        send_hold_time: seconds for which the peer may take nothing, 0 for ever.
+        peer_hostname: the peer's name in its own words, "" if it did not tell.
+        peer_software: what the peer runs in its own words, "" if it did not tell.
         peer_capabilities: all that the peer offered, in its order.
     """
 
@@ -76,6 +92,13 @@ class Negotiated:
     add_path_send: frozenset[Family] = frozenset()
     extended_next_hop: frozenset[tuple[Family, Afi]] = frozenset()
     graceful_restart: GracefulRestart | None = None
+    restarts_on_notification: bool = False
+    long_lived: LongLivedGracefulRestart | None = None
+    role: Role | None = None
+    peer_role: Role | None = None
+    send_hold_time: float = 0.0
+    peer_hostname: str = ""
+    peer_software: str = ""
     peer_capabilities: tuple[Capability, ...] = ()
 
     @property
@@ -99,6 +122,8 @@ def negotiate(sent: Open, received: Open, config: SessionConfig) -> Negotiated:
     _check_router_id(received, config)
     _check_hold_time(received)
     families = _common_families(sent, received)
+    _check_required(sent, received, config)
+    peer_role = _peer_role(received, config)
     hold_time = min(sent.hold_time, received.hold_time)
     receive, send = _add_path(sent, received, families)
     return Negotiated(
@@ -114,8 +139,20 @@ def negotiate(sent: Open, received: Open, config: SessionConfig) -> Negotiated:
         extended_message=_both(sent, received, ExtendedMessage),
         add_path_receive=receive,
         add_path_send=send,
-        extended_next_hop=_next_hops(sent) & _next_hops(received),
-        graceful_restart=next(iter(_each(received, GracefulRestart)), None),
+        extended_next_hop=frozenset(
+            entry for entry in _next_hops(sent) & _next_hops(received) if entry[0] in families
+        ),
+        graceful_restart=_first(received, GracefulRestart),
+        restarts_on_notification=all(
+            (graceful := _first(message, GracefulRestart)) and graceful.notification
+            for message in (sent, received)
+        ),
+        long_lived=_first(received, LongLivedGracefulRestart),
+        role=config.role,
+        peer_role=peer_role,
+        send_hold_time=_send_hold_time(hold_time, config),
+        peer_hostname=str(_first(received, Fqdn) or ""),
+        peer_software=str(_first(received, SoftwareVersion) or ""),
         peer_capabilities=received.capabilities,
     )
 
@@ -153,7 +190,7 @@ def _common_families(sent: Open, received: Open) -> frozenset[Family]:
     said = ", ".join(str(family) for family in theirs) or "no family that we know"
     raise OpenMessageError(
         OpenSubcode.UNSUPPORTED_CAPABILITY,
-        b"".join(_encode_multiprotocol(family) for family in ours),
+        b"".join(tlv(Multiprotocol(family)) for family in ours),
         f"no family in common: the peer offers {said}",
     )
 
@@ -169,9 +206,56 @@ def _families(message: Open) -> tuple[Family, ...]:
     return (IPV4_UNICAST,)
 
 
-def _encode_multiprotocol(family: Family) -> bytes:
-    """Return the capability's octets, as the data of the error wants them. RFC 4760 §8."""
-    return bytes([Multiprotocol.code, 4, *family.afi.to_bytes(2, "big"), 0, family.safi])
+def _check_required(sent: Open, received: Open, config: SessionConfig) -> None:
+    """RFC 5492 §5: the error lists what we cannot do without."""
+    codes = {capability.code for capability in received.capabilities}
+    missing = [
+        capability
+        for capability in sent.capabilities
+        if capability.code in config.required
+        and (
+            capability.code not in codes
+            or (isinstance(capability, Multiprotocol) and capability not in received.capabilities)
+        )
+    ]
+    if missing:
+        names = ", ".join(dict.fromkeys(type(capability).__name__ for capability in missing))
+        raise OpenMessageError(
+            OpenSubcode.UNSUPPORTED_CAPABILITY,
+            b"".join(map(tlv, missing)),
+            f"the peer lacks what is required: {names}",
+        )
+
+
+def _peer_role(received: Open, config: SessionConfig) -> Role | None:
+    """Check the roles against each other. RFC 9234 §4.2.
+
+    A role that is malformed reaches us as an unknown capability; it is none that we could accept.
+    """
+    told = {c for c in received.capabilities if c.code == RoleCapability.code}
+    if config.role is None:
+        return _known_role(told)
+    if not told and not config.strict_role:
+        return None
+    if told == {RoleCapability(config.role.counterpart)}:
+        return config.role.counterpart
+    said = " and ".join(sorted(map(_role_words, told))) or "nothing of it"
+    raise OpenMessageError(
+        OpenSubcode.ROLE_MISMATCH,
+        text=f"our role is {config.role}, and the peer says {said} about its own",
+    )
+
+
+def _known_role(told: set[Capability]) -> Role | None:
+    roles = [role for role in Role if told == {RoleCapability(role)}]
+    return roles[0] if roles else None
+
+
+def _role_words(capability: Capability) -> str:
+    if isinstance(capability, RoleCapability):
+        known = [role for role in Role if role == capability.role]
+        return str(known[0]) if known else f"role {capability.role}"
+    return "something malformed"
 
 
 def _keepalive_time(hold_time: int, config: SessionConfig) -> float:
@@ -182,6 +266,16 @@ def _keepalive_time(hold_time: int, config: SessionConfig) -> float:
     """
     longest = hold_time / _KEEPALIVES_PER_HOLD_TIME
     return longest if config.keepalive_time is None else min(longest, float(config.keepalive_time))
+
+
+def _send_hold_time(hold_time: int, config: SessionConfig) -> float:
+    """RFC 9687 §6: by default the greater of 8 minutes and twice the hold time.
+
+    *Ours:* with a hold time of 0 nobody times anybody, unless the configuration says so.
+    """
+    if config.send_hold_time is not None:
+        return config.send_hold_time
+    return max(_SHORTEST_SEND_HOLD_TIME, 2.0 * hold_time) if hold_time else 0.0
 
 
 def _add_path(
@@ -221,6 +315,10 @@ def _next_hops(message: Open) -> frozenset[tuple[Family, Afi]]:
 
 def _each(message: Open, kind: type[_C]) -> Iterable[_C]:
     return (capability for capability in message.capabilities if isinstance(capability, kind))
+
+
+def _first(message: Open, kind: type[_C]) -> _C | None:
+    return next(iter(_each(message, kind)), None)
 
 
 def _both(sent: Open, received: Open, kind: type[_C]) -> bool:

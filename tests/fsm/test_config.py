@@ -2,36 +2,62 @@ from __future__ import annotations
 
 import pytest
 
-from fsm.errors import LocalError
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST
-from fsm.messages import (
+from fsm.capabilities import (
     AddPath,
     EnhancedRouteRefresh,
+    ExtendedMessage,
+    ExtendedNextHop,
     FourOctetAs,
+    Fqdn,
     GracefulRestart,
+    LongLivedGracefulRestart,
     Multiprotocol,
-    Open,
+    Role,
+    RoleCapability,
     RouteRefreshCapability,
+    SendReceive,
+    SoftwareVersion,
+    UnknownCapability,
 )
+from fsm.errors import LocalError
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi
+from fsm.messages import Open
 from tests.support.duet import config
 
 
 def test_capabilities_stand_in_ascending_order_of_their_codes() -> None:
     graceful = GracefulRestart(False, False, 120, ())
-    add_path = AddPath(((IPV4_UNICAST, 3),))
+    long_lived = LongLivedGracefulRestart(())
+    next_hops = ((IPV4_UNICAST, Afi.IPV6),)
+    add_path = ((IPV4_UNICAST, SendReceive.BOTH),)
+    unknown = UnknownCapability(3)
     of = config(
         families=(IPV6_UNICAST, IPV4_UNICAST),
-        enhanced_route_refresh=True,
-        extra_capabilities=(add_path, graceful),
+        extended_message=True,
+        extended_next_hop=next_hops,
+        role=Role.PEER,
+        graceful_restart=graceful,
+        long_lived=long_lived,
+        add_path=add_path,
+        hostname="wren",
+        software_version="wren 1",
+        extra_capabilities=(unknown,),
     )
     assert of.capabilities() == (
         Multiprotocol(IPV6_UNICAST),
         Multiprotocol(IPV4_UNICAST),
         RouteRefreshCapability(),
+        unknown,
+        ExtendedNextHop(next_hops),
+        ExtendedMessage(),
+        RoleCapability(Role.PEER),
         graceful,
         FourOctetAs(64512),
-        add_path,
+        AddPath(add_path),
         EnhancedRouteRefresh(),
+        long_lived,
+        Fqdn("wren"),
+        SoftwareVersion("wren 1"),
     )
 
 
@@ -56,6 +82,15 @@ def test_an_open_says_what_the_configuration_says() -> None:
         {"delay_open_time": -1},
         {"idle_hold": (0, 5)},
         {"idle_hold": (6, 5)},
+        {"open_hold_time": 0},
+        {"send_hold_time": -1},
+        {"add_path": ((IPV6_UNICAST, SendReceive.BOTH),)},
+        {"extended_next_hop": ((IPV6_UNICAST, Afi.IPV4),)},
+        {"role": Role.PEER, "peer_asn": 64512},
+        {"strict_role": True},
+        {"hostname": "ü" * 33},
+        {"software_version": "x" * 65},
+        {"required": frozenset({6})},
     ],
 )
 def test_an_impossible_session_is_refused(changes: dict[str, object]) -> None:
@@ -68,6 +103,7 @@ def test_without_capabilities_only_small_as_numbers_and_ipv4_make_a_session() ->
     assert config().works_without_capabilities
     assert not config(families=(IPV6_UNICAST,)).works_without_capabilities
     assert not config(local_asn=70000).works_without_capabilities
+    assert not config(required=frozenset({65})).works_without_capabilities
 
 
 def test_a_session_within_one_as_is_internal() -> None:

@@ -6,22 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm.config import SessionConfig
-from fsm.errors import OpenMessageError
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi
-from fsm.messages import (
+from fsm.capabilities import (
     AddPath,
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
     ExtendedNextHop,
     FourOctetAs,
+    Fqdn,
     GracefulRestart,
+    LongLivedGracefulRestart,
     Multiprotocol,
-    Open,
+    Role,
+    RoleCapability,
     RouteRefreshCapability,
+    SendReceive,
+    SoftwareVersion,
     UnknownCapability,
 )
+from fsm.config import SessionConfig
+from fsm.errors import OpenMessageError
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi
+from fsm.messages import Open
 from fsm.negotiation import Negotiated, negotiate
 from fsm.notifications import Notification
 from tests.support.duet import config, mirrored
@@ -57,6 +63,8 @@ def test_two_plain_opens_agree() -> None:
         keepalive_time=30.0,
         four_octet_as=True,
         route_refresh=True,
+        enhanced_route_refresh=True,
+        send_hold_time=480.0,
         peer_capabilities=peer().capabilities,
     )
 
@@ -145,8 +153,8 @@ def test_what_only_one_end_offers_is_not_in_force() -> None:
 def test_what_both_ends_offer_is_in_force() -> None:
     next_hop = ExtendedNextHop(((IPV4_UNICAST, Afi.IPV6),))
     of = config(
-        enhanced_route_refresh=True,
-        extra_capabilities=(ExtendedMessage(), next_hop),
+        extended_message=True,
+        extended_next_hop=next_hop.families,
     )
     result = agreed(
         of,
@@ -180,7 +188,7 @@ def test_path_identifiers_need_a_sender_and_a_receiver(
     ours: int, theirs: int, we_receive: bool, we_send: bool
 ) -> None:
     """RFC 7911 §4."""
-    of = config(extra_capabilities=(AddPath(((IPV4_UNICAST, ours), (IPV6_UNICAST, 3))),))
+    of = config(add_path=((IPV4_UNICAST, SendReceive(ours)),))
     result = agreed(of, with_capabilities(AddPath(((IPV4_UNICAST, theirs), (IPV6_UNICAST, 3)))))
     assert result.add_path_receive == ({IPV4_UNICAST} if we_receive else set())
     assert result.add_path_send == ({IPV4_UNICAST} if we_send else set())
@@ -197,6 +205,100 @@ def test_an_unknown_capability_is_ignored_and_kept() -> None:
     """RFC 5492 §3."""
     unknown = UnknownCapability(239, b"\x01")
     assert agreed(config(), with_capabilities(unknown)).peer_capabilities == (unknown,)
+
+
+def test_a_next_hop_of_another_family_needs_the_family_itself() -> None:
+    """RFC 8950 §4."""
+    both = ((IPV4_UNICAST, Afi.IPV6), (IPV6_UNICAST, Afi.IPV4))
+    of = config(families=BOTH, extended_next_hop=both)
+    result = agreed(of, with_capabilities(Multiprotocol(IPV4_UNICAST), ExtendedNextHop(both)))
+    assert result.extended_next_hop == {(IPV4_UNICAST, Afi.IPV6)}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(True, True), (True, False), (False, True)])
+def test_a_notification_is_graceful_if_both_ends_say_so(ours: bool, theirs: bool) -> None:
+    """RFC 8538 §2."""
+    of = config(graceful_restart=GracefulRestart(False, ours, 120, ()))
+    result = agreed(of, with_capabilities(GracefulRestart(False, theirs, 120, ())))
+    assert result.restarts_on_notification == (ours and theirs)
+
+
+def test_what_is_only_for_people_is_kept() -> None:
+    long_lived = LongLivedGracefulRestart(((IPV4_UNICAST, True, 3600),))
+    result = agreed(
+        config(), with_capabilities(long_lived, Fqdn("tor-1", "lab"), SoftwareVersion("v\n"))
+    )
+    assert result.long_lived == long_lived
+    assert (result.peer_hostname, result.peer_software) == ("tor-1.lab", "v\\n")
+
+
+@pytest.mark.parametrize(
+    ("hold_time", "configured", "used"),
+    [(90, None, 480.0), (300, None, 600.0), (0, None, 0.0), (0, 60, 60), (90, 0, 0), (90, 5, 5)],
+)
+def test_the_send_hold_time_is_long_unless_it_is_configured(
+    hold_time: int, configured: float | None, used: float
+) -> None:
+    """RFC 9687 §6."""
+    of = config(hold_time=hold_time, send_hold_time=configured)
+    assert agreed(of, peer(hold_time=hold_time)).send_hold_time == used
+
+
+@pytest.mark.parametrize("ours", Role)
+@pytest.mark.parametrize("theirs", Role)
+def test_roles_that_do_not_fit_are_refused(ours: Role, theirs: Role) -> None:
+    """RFC 9234 §4.2."""
+    of, received = config(role=ours), with_capabilities(RoleCapability(theirs))
+    if theirs is ours.counterpart:
+        result = agreed(of, received)
+        assert (result.role, result.peer_role) == (ours, theirs)
+    else:
+        assert refusal(of, received) == Notification(2, 11)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        (RoleCapability(Role.PROVIDER), RoleCapability(Role.PEER)),
+        (RoleCapability(77),),
+        (UnknownCapability(9, b""),),
+    ],
+)
+def test_roles_that_make_no_sense_are_refused(told: tuple[Capability, ...]) -> None:
+    """RFC 9234 §4.2."""
+    assert refusal(config(role=Role.CUSTOMER), with_capabilities(*told)) == Notification(2, 11)
+    assert agreed(config(), with_capabilities(*told)).peer_role is None
+
+
+def test_a_role_told_twice_counts_once() -> None:
+    """RFC 9234 §4.2."""
+    told = RoleCapability(Role.PROVIDER)
+    assert agreed(config(role=Role.CUSTOMER), with_capabilities(told, told)).peer_role == 0
+
+
+def test_a_peer_without_a_role_is_refused_in_strict_mode_only() -> None:
+    """RFC 9234 §4.2."""
+    result = agreed(config(role=Role.CUSTOMER), peer())
+    assert (result.role, result.peer_role) == (Role.CUSTOMER, None)
+    assert refusal(config(role=Role.CUSTOMER, strict_role=True), peer()) == Notification(2, 11)
+
+
+def test_the_role_of_a_peer_is_known_although_we_have_none() -> None:
+    assert agreed(config(), with_capabilities(RoleCapability(Role.PEER))).peer_role is Role.PEER
+
+
+def test_a_role_mismatch_is_told_with_both_roles() -> None:
+    with pytest.raises(OpenMessageError, match=r"role is customer, and the peer says peer about"):
+        agreed(config(role=Role.CUSTOMER), with_capabilities(RoleCapability(Role.PEER)))
+
+
+def test_a_required_capability_that_is_missing_is_quoted() -> None:
+    """RFC 5492 §5."""
+    of = config(families=BOTH, extended_message=True, required=frozenset({1, 6, 65}))
+    received = with_capabilities(Multiprotocol(IPV4_UNICAST), FourOctetAs(64513))
+    data = bytes.fromhex("01 04 0002 00 0106 00")
+    assert refusal(of, received) == Notification(2, 7, data)
+    assert agreed(of, with_capabilities(*of.capabilities())).extended_message
 
 
 opens = st.builds(
