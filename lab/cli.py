@@ -59,7 +59,8 @@ def _ending(handler: Callable[[int, FrameType | None], None] | signal.Handlers) 
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            if signal.getsignal(number) is handler:  # who unwinds is deaf to the end
+                signal.signal(number, old)
 
 
 def _unwind(number: int, _: FrameType | None) -> None:
