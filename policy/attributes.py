@@ -11,7 +11,7 @@ equal is same.
 `AttributeEditor` is the other direction: it takes the octets apart, replaces what policy or RFC
 demand, and puts the attributes together again in ascending order of type (RFC 4271 §5).
 
-Standards: RFC 4271 §4.3, §5; RFC 1997, 4360, 4456, 6793, 8092.
+Standards: RFC 4271 §4.3, §5; RFC 1997, 4360, 4456, 5701, 6793, 7311, 8092, 9234.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Attribute(IntEnum):
     EXTENDED_COMMUNITIES = 16
     AS4_PATH = 17
     AS4_AGGREGATOR = 18
+    IPV6_EXTENDED_COMMUNITIES = 25
     AIGP = 26
     LARGE_COMMUNITIES = 32
     ONLY_TO_CUSTOMER = 35
@@ -92,6 +93,7 @@ FLAGS: dict[int, int] = {
     Attribute.EXTENDED_COMMUNITIES: OPTIONAL | TRANSITIVE,
     Attribute.AS4_PATH: OPTIONAL | TRANSITIVE,
     Attribute.AS4_AGGREGATOR: OPTIONAL | TRANSITIVE,
+    Attribute.IPV6_EXTENDED_COMMUNITIES: OPTIONAL | TRANSITIVE,
     Attribute.AIGP: OPTIONAL,
     Attribute.LARGE_COMMUNITIES: OPTIONAL | TRANSITIVE,
     Attribute.ONLY_TO_CUSTOMER: OPTIONAL | TRANSITIVE,

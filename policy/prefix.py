@@ -31,6 +31,10 @@ class PrefixError(ValueError):
     """A block of NLRI that no prefix can be read from."""
 
 
+class PrefixLengthError(PrefixError):
+    """A prefix that is longer than an address of its family."""
+
+
 def _canonical_prefixes(width: int) -> re.Pattern[bytes]:
     """Build the expression that matches one NLRI whose host bits are zero."""
     branches = [rb"\x00"]
@@ -91,7 +95,7 @@ def split_slowly(afi: Afi, data: bytes, start: int, end: int) -> list[Nlri]:
     while at < end:
         length = data[at]
         if length > width:
-            raise PrefixError(f"prefix length {length} is above {width}")
+            raise PrefixLengthError(f"prefix length {length} is above {width}")
         after = at + 1 + (length + 7 >> 3)
         if after > end:
             raise PrefixError(f"a prefix of length {length} is cut off")
@@ -111,7 +115,7 @@ def canonical(nlri: bytes) -> Nlri:
 def pack(afi: Afi, address: bytes, length: int) -> Nlri:
     """Make the NLRI of an address (4 or 16 octets) and a length; host bits are cleared."""
     if length > WIDTH[afi]:
-        raise PrefixError(f"prefix length {length} is above {WIDTH[afi]}")
+        raise PrefixLengthError(f"prefix length {length} is above {WIDTH[afi]}")
     return canonical(bytes((length,)) + address[: length + 7 >> 3])
 
 

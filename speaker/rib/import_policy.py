@@ -74,7 +74,13 @@ class ImportPolicy:
             preference = import_preference(attributes, self.builtin.normal_priority)
         if attributes is path.attributes and preference == path.preference:
             return path
-        used = Path(attributes, path.source, path.next_hop, preference=preference)
+        used = Path(
+            attributes,
+            path.source,
+            path.next_hop,
+            preference=preference,
+            blackhole=path.blackhole,
+        )
         used.rank = rank(used, self.options)
         return used
 

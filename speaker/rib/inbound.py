@@ -12,23 +12,36 @@ Standards: RFC 4271 §4.3, §6.3, §9; RFC 4760; RFC 4724 §2; RFC 7606.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from fsm.errors import UpdateMessageError
 from fsm.family import IPV4_UNICAST, Afi, Family
-from fsm.notifications import UpdateSubcode
-from policy.prefix import Nlri, PrefixError, split
+from policy.attributes import Attribute
+from policy.prefix import Nlri
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.attribute_table import AttributeTable, Interned
-from speaker.wire.attributes import Fault, scan
+from speaker.wire.attributes import scan
 from speaker.wire.update import (
     cut_multiprotocol,
     end_of_rib_family,
     mp_reach,
     mp_unreach,
+    prefixes,
     sections,
 )
+from speaker.wire.verdicts import Error, Fault, Part, reset
+
+REASONS = 256
+"""So many different reasons for refusing routes are counted; the oldest make room."""
 
 _NOTHING: tuple[Fault, ...] = ()
+
+
+class _Announced(NamedTuple):
+    """Prefixes of one field of an UPDATE, and what their attributes mean."""
+
+    rib: AdjRibIn
+    interned: Interned
+    nlris: list[Nlri]
 
 
 class Inbound:
@@ -67,11 +80,7 @@ class Inbound:
         if nlri and not withdrawn and self._ipv4 is not None:
             interned = self.table.lookup(raw) or self.table.intern_usual(raw)
             if interned is not None and interned.path is not None:
-                try:
-                    nlris = split(Afi.IPV4, nlri)
-                except PrefixError as error:
-                    raise _network_error(error) from None
-                self._ipv4.announce(interned.path, nlris)
+                self._ipv4.announce(interned.path, prefixes(Part.NLRI, Afi.IPV4, nlri))
                 return interned.faults
         return self._learn_slowly(body, withdrawn, raw, nlri)
 
@@ -83,61 +92,76 @@ class Inbound:
             if family is not None:
                 self.ended.add(family)
                 return _NOTHING
-        rest, reach, unreach = cut_multiprotocol(raw)
-        if withdrawn:
-            self._withdraw(IPV4_UNICAST, withdrawn)
-        if unreach is not None:
-            lost = mp_unreach(unreach)
-            self._withdraw(lost.family, lost.nlri)
-        faults = _NOTHING
-        if nlri:
-            faults = self._announce(IPV4_UNICAST, self.table.intern_classic(rest), nlri)
-        if reach is not None:
-            found = mp_reach(reach)
-            if found.family in self.ribs:
-                interned = self.table.intern_multiprotocol(rest, found.next_hop, found.link_local)
-                faults += self._announce(found.family, interned, found.nlri)
-        elif rest and not nlri:
-            faults = self._check_attributes_alone(rest)
+        rest, reach, unreach, faults = cut_multiprotocol(raw)
+        self._withdraw(withdrawn, unreach)
+        announced = self._classic(rest, nlri) + self._multiprotocol(rest, reach)
+        if rest and not nlri and not (reach and _has_nlri(reach)):
+            return faults + self._check_attributes_alone(rest)
+        for each in announced:
+            faults += tuple(fault for fault in each.interned.faults if fault not in faults)
+        self._announce(announced, faults)
         return faults
+
+    def _withdraw(self, withdrawn: bytes, unreach: bytes | None) -> None:
+        if withdrawn:
+            nlris = prefixes(Part.WITHDRAWN_ROUTES, Afi.IPV4, withdrawn)
+            if self._ipv4 is not None:
+                self._ipv4.withdraw(nlris)
+        if unreach is None:
+            return
+        lost = mp_unreach(unreach)
+        rib = self._rib_of(lost.family)
+        if rib is not None:
+            code = Attribute.MP_UNREACH_NLRI
+            rib.withdraw(prefixes(code, rib.family.afi, lost.nlri, unreach))
+
+    def _classic(self, attributes: bytes, nlri: bytes) -> list[_Announced]:
+        if not nlri:
+            return []
+        nlris = prefixes(Part.NLRI, Afi.IPV4, nlri)
+        interned = self.table.intern_classic(attributes)
+        return [] if self._ipv4 is None else [_Announced(self._ipv4, interned, nlris)]
+
+    def _multiprotocol(self, attributes: bytes, reach: bytes | None) -> list[_Announced]:
+        if reach is None:
+            return []
+        found = mp_reach(reach, self.table.intake.context.extended_next_hop)
+        rib = self._rib_of(found.family)
+        if rib is None:
+            return []
+        nlris = prefixes(Attribute.MP_REACH_NLRI, rib.family.afi, found.nlri, reach)
+        interned = self.table.intern_multiprotocol(attributes, found.next_hop, found.link_local)
+        return [_Announced(rib, interned, nlris)]
+
+    def _rib_of(self, family: Family | None) -> AdjRibIn | None:
+        return None if family is None else self.ribs.get(family)
 
     def _check_attributes_alone(self, raw: bytes) -> tuple[Fault, ...]:
         """RFC 7606 §5.2: attributes without NLRI say nothing, but broken ones may hide NLRI."""
         scanned = scan(raw, self.table.intake.context)
         if scanned.withdraw:
-            raise UpdateMessageError(
-                UpdateSubcode.MALFORMED_ATTRIBUTE_LIST,
-                b"",
-                f"no NLRI, and {'; '.join(map(str, scanned.faults))}",
-            )
+            words = f"no NLRI, and {'; '.join(map(str, scanned.faults))}"
+            raise reset(Part.FIELDS, Error.HIDDEN_NLRI, words=words)
         return scanned.faults
 
-    def _withdraw(self, family: Family | None, block: bytes) -> None:
-        rib = None if family is None else self.ribs.get(family)
-        if rib is not None:
-            rib.withdraw(_split(rib.family, block))
+    def _announce(self, announced: list[_Announced], faults: tuple[Fault, ...]) -> None:
+        """Take the routes of an UPDATE, or treat all of them as withdrawn (RFC 7606 §2)."""
+        grave = next((str(fault) for fault in faults if fault.is_grave), "")
+        for rib, interned, nlris in announced:
+            if interned.path is not None and not grave:
+                rib.announce(interned.path, nlris)
+            else:
+                # A looped or unusable route takes the place of what was there.
+                rib.withdraw(nlris)
+                self._refuse(interned.why_not or grave, len(nlris))
 
-    def _announce(self, family: Family, interned: Interned, block: bytes) -> tuple[Fault, ...]:
-        rib = self.ribs.get(family)
-        if rib is None:
-            return _NOTHING
-        nlris = _split(family, block)
-        if interned.path is not None:
-            rib.announce(interned.path, nlris)
-        else:
-            # RFC 7606 §2: treat as withdraw; a looped or unusable route replaces what was there.
-            rib.withdraw(nlris)
-            self.refusals[interned.why_not] = self.refusals.get(interned.why_not, 0) + len(nlris)
-        return interned.faults
-
-
-def _split(family: Family, block: bytes) -> list[Nlri]:
-    try:
-        return split(family.afi, block)
-    except PrefixError as error:
-        raise _network_error(error) from None
+    def _refuse(self, why: str, count: int) -> None:
+        """Count what is not used, by reasons, of which a peer can make up any number."""
+        self.refusals[why] = self.refusals.get(why, 0) + count
+        if len(self.refusals) > REASONS:
+            del self.refusals[next(iter(self.refusals))]
 
 
-def _network_error(error: PrefixError) -> UpdateMessageError:
-    """RFC 4271 §6.3, RFC 7606 §5.3: NLRI that do not parse leave nothing to rely on."""
-    return UpdateMessageError(UpdateSubcode.INVALID_NETWORK_FIELD, b"", str(error))
+def _has_nlri(reach: bytes) -> bool:
+    """Tell whether a well-formed MP_REACH_NLRI encodes any NLRI."""
+    return len(reach) > 5 + reach[3]

@@ -56,6 +56,11 @@ class Framer:
         self.max_length = MAX_LENGTH
         self._rest = b""
 
+    @property
+    def unread(self) -> bytes:
+        """What no message was made of: an incomplete one, or from where the stream broke."""
+        return self._rest
+
     # hot: per message
     def feed(self, chunk: bytes) -> list[RawMessage]:
         """Take a chunk, give the messages that it completes."""
@@ -75,7 +80,7 @@ class Framer:
             ):
                 self.error = self._check(data, at, length, kind)
                 if self.error is not None:
-                    self._rest = b""
+                    self._rest = data[at:]
                     return messages
             after = at + length
             if after > end:

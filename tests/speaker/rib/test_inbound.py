@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,12 @@ from policy.attributes import Attribute, tlv
 from policy.decision import select
 from policy.path import PeerType
 from policy.prefix import Nlri
+from speaker.rib.attribute_table import REFUSED_KEPT
+from speaker.rib.inbound import REASONS
 from speaker.rib.loc_rib import LocRib
-from speaker.wire.attributes import Verdict
 from speaker.wire.framing import HEADER_LENGTH
 from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals
+from speaker.wire.verdicts import Verdict
 from tests.support.builders import (
     OUR_ADDRESS,
     OUR_AS,
@@ -277,23 +280,90 @@ def test_attributes_without_prefixes_say_nothing_unless_they_are_broken() -> Non
         assert raised.value.subcode == UpdateSubcode.MALFORMED_ATTRIBUTE_LIST
 
 
+NETWORK, OPTIONAL = UpdateSubcode.INVALID_NETWORK_FIELD, UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR
+
+
 @pytest.mark.parametrize(
-    "octets",
+    ("octets", "subcode"),
     [
-        pytest.param(body(b"", GOOD, b"\x21\x0a\0\0\0\0"), id="longer than an address"),
-        pytest.param(body(b"", GOOD, b"\x18\x0a\0"), id="cut off"),
-        pytest.param(body(b"\x18\x0a\0"), id="withdrawn and cut off"),
-        pytest.param(body(b"", GOOD6 + reach(b"\x81" + bytes(17), GLOBAL)), id="in MP_REACH_NLRI"),
-        pytest.param(body(b"", unreach(b"\x40\0")), id="in MP_UNREACH_NLRI"),
+        pytest.param(body(b"", GOOD, b"\x21\x0a\0\0\0\0"), NETWORK, id="longer than an address"),
+        pytest.param(body(b"", GOOD, b"\x18\x0a\0"), NETWORK, id="cut off"),
+        pytest.param(body(b"\x18\x0a\0"), NETWORK, id="withdrawn and cut off"),
+        pytest.param(
+            body(b"", GOOD6 + reach(b"\x81" + bytes(17), GLOBAL)), OPTIONAL, id="in MP_REACH_NLRI"
+        ),
+        pytest.param(body(b"", unreach(b"\x40\0")), OPTIONAL, id="in MP_UNREACH_NLRI"),
     ],
 )
-def test_prefixes_that_do_not_parse_reset(octets: bytes) -> None:
-    """RFC 4271 §6.3, RFC 7606 §5.3; also when the attributes are known already."""
+def test_prefixes_that_do_not_parse_reset(octets: bytes, subcode: int) -> None:
+    """RFC 4271 §6.3, RFC 4760 §7, RFC 7606 §5.3; also when the attributes are known already."""
     session = Session()
     session.inbound.learn(body(b"", GOOD, ONE))
     with pytest.raises(UpdateMessageError) as raised:
         session.inbound.learn(octets)
-    assert raised.value.subcode == UpdateSubcode.INVALID_NETWORK_FIELD
+    assert raised.value.subcode == subcode
+
+
+def wrong_flags(attribute: bytes) -> bytes:
+    return b"\xc0" + attribute[1:]
+
+
+def test_wrong_flags_of_mp_reach_withdraw_all_routes_of_the_update() -> None:
+    """RFC 7606 §3 c: the routes of an UPDATE are treated alike, wherever in it they stand."""
+    session = Session()
+    session.inbound.learn(body(b"", GOOD, ONE + TWO))
+    session.inbound.learn(body(b"", GOOD6 + reach(ONE6 + TWO6, GLOBAL)))
+    faults = session.inbound.learn(body(b"", wrong_flags(reach(ONE6, GLOBAL)) + GOOD, ONE))
+    assert [fault.attribute for fault in faults] == [Attribute.MP_REACH_NLRI]
+    assert (set(session.held()), set(session.held(IPV6_UNICAST))) == ({TWO}, {TWO6})
+
+
+def test_wrong_flags_of_mp_unreach_withdraw_what_the_update_announces_too() -> None:
+    session = Session()
+    session.inbound.learn(body(b"", GOOD6 + reach(ONE6 + TWO6, GLOBAL)))
+    session.inbound.learn(body(b"", GOOD, ONE + TWO))
+    session.inbound.learn(body(b"", wrong_flags(unreach(ONE6)) + GOOD, ONE))
+    assert (set(session.held()), set(session.held(IPV6_UNICAST))) == ({TWO}, {TWO6})
+
+
+def test_a_next_hop_that_is_missing_withdraws_the_routes_of_mp_reach_too() -> None:
+    session = Session()
+    session.inbound.learn(body(b"", GOOD6 + reach(ONE6, GLOBAL)))
+    session.inbound.learn(body(b"", GOOD6 + reach(ONE6, GLOBAL), ONE))
+    assert session.held(IPV6_UNICAST) == {}
+
+
+def test_an_mp_reach_without_nlri_does_not_excuse_broken_attributes() -> None:
+    """RFC 7606 §5.2."""
+    session = Session()
+    assert session.inbound.learn(body(b"", reach(b"", GLOBAL) + GOOD6)) == ()
+    with pytest.raises(UpdateMessageError):
+        session.inbound.learn(body(b"", reach(b"", GLOBAL) + BAD_ORIGIN))
+
+
+def test_ipv4_over_an_ipv6_next_hop_is_learned_where_it_was_agreed() -> None:
+    """RFC 8950 §3."""
+    session = Session()
+    over = body(b"", reach(ONE, GLOBAL, IPV4_UNICAST) + GOOD6)
+    with pytest.raises(UpdateMessageError):
+        session.inbound.learn(over)
+    context = replace(session.table.intake.context, extended_next_hop=frozenset({IPV4_UNICAST}))
+    session.table.intake = replace(session.table.intake, context=context)
+    session.inbound.learn(over)
+    assert session.held()[ONE].attributes.next_hop == GLOBAL
+
+
+def test_sets_and_reasons_that_a_peer_makes_up_are_bounded() -> None:
+    session = Session()
+    for number in range(REFUSED_KEPT + 100):
+        path = (2, tuple([OUR_AS] * (1 + number % 200) + [number + 1]))
+        session.inbound.learn(body(b"", Facts(path=(path,)).encode(), ONE))
+        origin = attribute(Attribute.ORIGIN, bytes(2 + number))
+        session.inbound.learn(body(b"", origin + GOOD[4:], ONE))
+    assert len(session.table) <= REFUSED_KEPT
+    assert len(session.inbound.refusals) <= REASONS
+    session.inbound.learn(body(b"", GOOD, ONE))
+    assert set(session.held()) == {ONE}
 
 
 def test_two_octet_sessions_read_two_octets() -> None:

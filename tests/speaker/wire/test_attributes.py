@@ -10,16 +10,16 @@ from fsm.errors import UpdateMessageError
 from fsm.notifications import UpdateSubcode
 from policy.attributes import FLAGS, Attribute, PathAttributes, segments, tlv, tlvs
 from speaker.wire.attributes import (
-    RULES,
-    Fault,
+    CHECKS,
+    MAX_ATTRIBUTES,
     ScanContext,
     Scanned,
-    Verdict,
     merge_as4_path,
     missing,
     scan,
     widen,
 )
+from speaker.wire.verdicts import Fault, Part, Verdict
 from tests.support.builders import (
     Facts,
     as_paths,
@@ -49,6 +49,8 @@ WELL_FORMED: dict[int, bytes] = {
     Attribute.ORIGINATOR_ID: ADDRESS,
     Attribute.CLUSTER_LIST: u32(7, 8),
     Attribute.EXTENDED_COMMUNITIES: u32(1, 2),
+    Attribute.IPV6_EXTENDED_COMMUNITIES: bytes(20),
+    Attribute.AIGP: b"\1\0\x0b" + bytes(8),
     Attribute.LARGE_COMMUNITIES: u32(1, 2, 3),
     Attribute.ONLY_TO_CUSTOMER: u32(65001),
 }
@@ -116,9 +118,25 @@ VALUES = [
     ("empty LARGE_COMMUNITIES", Attribute.LARGE_COMMUNITIES, b"", WITHDRAW),
     # RFC 9234 §5
     ("ONLY_TO_CUSTOMER of 2", Attribute.ONLY_TO_CUSTOMER, b"\0\1", WITHDRAW),
+    # RFC 5701 §2
+    ("IPV6_EXTENDED_COMMUNITIES of 8", Attribute.IPV6_EXTENDED_COMMUNITIES, bytes(8), WITHDRAW),
+    ("empty IPV6_EXTENDED_COMMUNITIES", Attribute.IPV6_EXTENDED_COMMUNITIES, b"", WITHDRAW),
+    # RFC 7311 §3
+    ("empty AIGP", Attribute.AIGP, b"", DISCARD),
+    ("half a TLV header", Attribute.AIGP, b"\1\0", DISCARD),
+    ("a TLV of two octets", Attribute.AIGP, b"\1\0\2", DISCARD),
+    ("a TLV beyond the end", Attribute.AIGP, b"\1\0\x0b" + bytes(7), DISCARD),
+    ("a metric of four octets", Attribute.AIGP, b"\1\0\7" + bytes(4), DISCARD),
+    ("no metric", Attribute.AIGP, b"\2\0\3", DISCARD),
+]
+OLD_VALUES = [
     # RFC 6793 §6
     ("AS4_PATH cut off", Attribute.AS4_PATH, b"\x02\x02" + u32(1), DISCARD),
+    ("empty AS4_PATH", Attribute.AS4_PATH, b"", DISCARD),
     ("AS4_AGGREGATOR of 6 octets", Attribute.AS4_AGGREGATOR, bytes(6), DISCARD),
+    # RFC 7607 §2
+    ("AS 0 in AS4_PATH", Attribute.AS4_PATH, as_path([0]), DISCARD),
+    ("AS4_AGGREGATOR of AS 0", Attribute.AS4_AGGREGATOR, bytes(8), DISCARD),
 ]
 
 
@@ -132,7 +150,70 @@ def test_a_wrong_value_meets_its_verdict(code: int, value: bytes, verdict: Verdi
     assert code not in scanned.codes
 
 
-CLASSED = sorted(set(RULES) - {Attribute.MP_REACH_NLRI, Attribute.MP_UNREACH_NLRI})
+@pytest.mark.parametrize(
+    ("code", "value", "verdict"),
+    [row[1:] for row in OLD_VALUES],
+    ids=[row[0] for row in OLD_VALUES],
+)
+def test_a_wrong_value_of_a_two_octet_session_meets_its_verdict(
+    code: int, value: bytes, verdict: Verdict
+) -> None:
+    data = without(2) + attribute(Attribute.AS_PATH, b"") + attribute(code, value)
+    scanned = scan(data, OLD)
+    assert verdicts(scanned) == [(code, verdict)]
+    assert code not in scanned.codes
+
+
+METRIC = b"\1\0\x0b" + (7).to_bytes(8, "big")
+
+
+@pytest.mark.parametrize("value", [METRIC, b"\2\0\3" + METRIC, METRIC * 2 + b"\xff\0\4\0"])
+def test_other_tlvs_beside_the_metric_are_no_fault(value: bytes) -> None:
+    """RFC 7311 §3."""
+    scanned = scan(BASE + attribute(Attribute.AIGP, value), INTERNAL)
+    assert (scanned.faults, scanned.raw) == ((), BASE + attribute(Attribute.AIGP, value))
+
+
+@pytest.mark.parametrize(
+    ("context", "kept"),
+    [
+        (EXTERNAL, False),
+        (INTERNAL, True),
+        (ScanContext(internal=False, aigp=True), True),
+        (ScanContext(internal=True, aigp=False), False),
+    ],
+)
+def test_aigp_is_read_inside_the_as_unless_it_is_said_otherwise(
+    context: ScanContext, kept: bool
+) -> None:
+    """RFC 7311 §3.1."""
+    scanned = scan(BASE + attribute(Attribute.AIGP, METRIC), context)
+    assert (Attribute.AIGP in scanned.codes) is kept
+    assert not scanned.withdraw
+
+
+@pytest.mark.parametrize("kind", [1, 4], ids=["AS_SET", "AS_CONFED_SET"])
+def test_sets_can_be_refused(kind: int) -> None:
+    """RFC 9774 §3."""
+    path = as_path([65001]) + bytes((kind, 1)) + u32(65002)
+    data = without(2) + attribute(Attribute.AS_PATH, path)
+    assert scan(data, INTERNAL).faults == ()
+    refusing = ScanContext(internal=True, accepts_as_sets=False)
+    assert verdicts(scan(data, refusing)) == [(Attribute.AS_PATH, WITHDRAW)]
+
+
+def test_what_no_message_of_ours_could_hold_is_refused() -> None:
+    """An extended message can bring so much; a path of ours in front must still fit."""
+    long = attribute(Attribute.COMMUNITIES, bytes(4 * (MAX_ATTRIBUTES // 4)))
+    scanned = scan(BASE + long, INTERNAL)
+    assert verdicts(scanned) == [(Part.ATTRIBUTE_LIST, WITHDRAW)]
+    assert scanned.withdraw
+    numbers = b"\x02\xff" + b"\x00\x01" * 255
+    wide = attribute(Attribute.AS_PATH, numbers * 100)
+    assert scan(without(2) + wide, OLD).withdraw
+
+
+CLASSED = sorted(CHECKS)
 
 
 @pytest.mark.parametrize("bit", [0x80, 0x40], ids=["optional", "transitive"])
@@ -140,14 +221,25 @@ CLASSED = sorted(set(RULES) - {Attribute.MP_REACH_NLRI, Attribute.MP_UNREACH_NLR
 def test_flags_against_the_definition_withdraw(code: int, bit: int) -> None:
     """RFC 7606 §3 c."""
     value = WELL_FORMED.get(code, as_path([1]) if code == Attribute.AS4_PATH else bytes(8))
-    scanned = scan(without(code) + tlv(FLAGS[code] ^ bit, code, value), INTERNAL)
-    assert verdicts(scanned) == [(code, WITHDRAW)]
+    context = OLD if code in (Attribute.AS4_PATH, Attribute.AS4_AGGREGATOR) else INTERNAL
+    data = b"" if context is OLD else without(code)
+    scanned = scan(data + tlv(FLAGS[code] ^ bit, code, value), context)
+    # RFC 7311 §3 has its own word for a transitive AIGP.
+    discarded = code == Attribute.AIGP and bit == 0x40
+    assert verdicts(scanned) == [(code, DISCARD if discarded else WITHDRAW)]
     assert code not in scanned.codes
 
 
 def test_the_partial_bit_is_kept_and_the_length_bit_is_not() -> None:
     partial = bytes((0xF0, Attribute.COMMUNITIES, 0, 4)) + u32(9)
     assert scan(BASE + partial, INTERNAL).raw.endswith(b"\xe0\x08\x04" + u32(9))
+
+
+def test_bits_that_mean_nothing_are_not_kept() -> None:
+    """RFC 4271 §4.3: the lower four bits, and Partial of what is not optional transitive."""
+    odd = b"\x6f\x01\x01\0" + attribute(2, WELL_FORMED[2]) + attribute(3, ADDRESS)
+    assert scan(odd, EXTERNAL).raw == BASE
+    assert scan(BASE + b"\xcf\x63\x01\7", EXTERNAL).raw == BASE + b"\xc0\x63\x01\7"
 
 
 @pytest.mark.parametrize("code", [5, 9, 10], ids=lambda code: Attribute(code).name)
@@ -177,6 +269,15 @@ def test_the_first_of_two_stands(code: int) -> None:
     assert verdicts(scanned) == [(code, DISCARD)]
     assert not scanned.withdraw
     assert {c: v for _, c, v in tlvs(scanned.raw)}[code] == WELL_FORMED[code]
+
+
+def test_the_second_of_two_is_discarded_even_where_the_first_is_malformed() -> None:
+    """RFC 7606 §3 g."""
+    code = Attribute.AGGREGATOR
+    data = BASE + attribute(code, b"\0") + attribute(code, WELL_FORMED[code])
+    scanned = scan(data, EXTERNAL)
+    assert verdicts(scanned) == [(code, DISCARD), (code, DISCARD)]
+    assert scanned.raw == BASE
 
 
 @pytest.mark.parametrize(
@@ -360,10 +461,12 @@ def test_as4_aggregator_decides_what_is_merged(
 
 
 def test_a_speaker_of_four_octets_has_no_use_for_as4_path() -> None:
-    """RFC 6793 §4.1: discarded, and nobody is told of a fault."""
-    data = BASE + attribute(17, as_path([70000])) + attribute(18, u32(70000) + ADDRESS)
-    scanned = scan(data, INTERNAL)
-    assert (scanned.raw, scanned.faults) == (BASE, ())
+    """RFC 6793 §6: discarded, and logged, whatever they hold."""
+    for value in (as_path([70000]), b"\7"):
+        data = BASE + attribute(17, value) + attribute(18, u32(70000) + ADDRESS)
+        scanned = scan(data, INTERNAL)
+        assert scanned.raw == BASE
+        assert verdicts(scanned) == [(17, DISCARD), (18, DISCARD)]
 
 
 @given(as_paths(two_octet_as_numbers, kinds=(1, 2, 3, 4)))
@@ -447,7 +550,7 @@ def test_garbled_attributes_are_scanned_or_an_update_error(
     only_update_errors(bytes(raw[: data.draw(st.integers(0, len(raw)))]), context)
 
 
-codes = st.sampled_from([*RULES, 26, 99, 128])
+codes = st.sampled_from([*CHECKS, 14, 15, 99, 128])
 
 
 @given(

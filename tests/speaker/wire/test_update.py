@@ -22,8 +22,10 @@ from speaker.wire.update import (
     mp_unreach,
     pack_updates,
     pack_withdrawals,
+    prefixes,
     sections,
 )
+from speaker.wire.verdicts import TABLE, Error, Part, Verdict
 from tests.support.builders import Facts, body, facts, reach, unreach
 from tests.support.referee import exabgp_facts, exabgp_update
 from tests.support.routes import attribute, nlri, nlris
@@ -113,7 +115,8 @@ def test_multiprotocol_attributes_are_cut_out_wherever_they_stand(
     pair = [reach(b"\x08\x20", GLOBAL), unreach(b"\x08\x30")]
     one, two = reversed(pair) if swap else pair
     raw = b"".join([*first, one, *second, two, *third])
-    rest, reached, unreached = cut_multiprotocol(raw)
+    rest, reached, unreached, faults = cut_multiprotocol(raw)
+    assert faults == ()
     assert rest == b"".join([*first, *second, *third])
     assert (reached, unreached) == (pair[0][3:], pair[1][3:])
 
@@ -124,7 +127,7 @@ def test_multiprotocol_attributes_are_cut_out_wherever_they_stand(
 def test_what_is_found_before_a_tail_that_is_cut_off_is_kept(tail: bytes) -> None:
     """RFC 7606 §4: its NLRI must be withdrawn, so they must be found."""
     found = cut_multiprotocol(b"\xc0\x63\0" + reach(b"\x08\x20", GLOBAL) + tail)
-    assert found == (b"\xc0\x63\0" + tail, reach(b"\x08\x20", GLOBAL)[3:], None)
+    assert found == (b"\xc0\x63\0" + tail, reach(b"\x08\x20", GLOBAL)[3:], None, ())
 
 
 @pytest.mark.parametrize("wrong", [reach(b"", GLOBAL), unreach(b"\x08\x30")])
@@ -135,22 +138,64 @@ def test_a_second_multiprotocol_attribute_resets(wrong: bytes) -> None:
     assert raised.value.subcode == UpdateSubcode.MALFORMED_ATTRIBUTE_LIST
 
 
-@pytest.mark.parametrize("flags", [0x00, 0x40, 0xC0])
-def test_wrong_flags_of_a_multiprotocol_attribute_reset(flags: int) -> None:
-    """RFC 7606 §5.3."""
-    wrong = bytes((flags,)) + unreach(b"\x08\x30")[1:]
-    with pytest.raises(UpdateMessageError) as raised:
-        cut_multiprotocol(wrong)
-    assert (raised.value.subcode, raised.value.data) == (
-        UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR,
-        wrong,
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        (0x00, Error.OPTIONAL_BIT),
+        (0x40, Error.OPTIONAL_BIT),
+        (0xC0, Error.TRANSITIVE_BIT),
+        (0xA0, None),
+        (0x8F, None),
+    ],
+)
+def test_wrong_flags_of_a_multiprotocol_attribute_are_told_beside_its_value(
+    flags: int, error: Error | None
+) -> None:
+    """RFC 7606 §3 c: its NLRI can be found, so they can be withdrawn."""
+    whole = unreach(b"\x08\x30")
+    rest, _, value, faults = cut_multiprotocol(bytes((flags,)) + whole[1:])
+    assert (rest, value) == (b"", whole[3:])
+    wanted = [] if error is None else [(Attribute.MP_UNREACH_NLRI, Verdict.WITHDRAW)]
+    assert [(fault.attribute, fault.verdict) for fault in faults] == wanted
+
+
+def test_a_second_next_hop_that_is_not_of_the_link_is_none() -> None:
+    """RFC 2545 §3."""
+    value = bytes.fromhex("0002 01 20") + GLOBAL + GLOBAL + b"\0" + b"\x10\x20\x01"
+    assert mp_reach(value) == MpReach(IPV6_UNICAST, GLOBAL, b"", b"\x10\x20\x01")
+
+
+@pytest.mark.parametrize("next_hop", [GLOBAL, GLOBAL + LINK_LOCAL, bytes((192, 0, 2, 1))])
+def test_ipv4_may_have_an_ipv6_next_hop_where_that_was_agreed(next_hop: bytes) -> None:
+    """RFC 8950 §3."""
+    value = b"\0\1\1" + bytes((len(next_hop),)) + next_hop + b"\0" + b"\x08\x0a"
+    found = mp_reach(value, frozenset({IPV4_UNICAST}))
+    assert (found.family, found.next_hop, found.nlri) == (
+        IPV4_UNICAST,
+        next_hop[:16],
+        b"\x08\x0a",
     )
+
+
+@pytest.mark.parametrize(
+    ("octets", "error"),
+    [(b"\x21" + bytes(5), Error.PREFIX_LENGTH), (b"\x18\x0a\0", Error.PREFIX_CUT)],
+)
+@pytest.mark.parametrize("part", [Part.NLRI, Part.WITHDRAWN_ROUTES, Attribute.MP_REACH_NLRI])
+def test_prefixes_that_do_not_parse_are_told_as_the_table_says(
+    part: int, octets: bytes, error: Error
+) -> None:
+    """RFC 7606 §5.3; RFC 4760 §7 for those that stand in an attribute."""
+    with pytest.raises(UpdateMessageError) as raised:
+        prefixes(part, Afi.IPV4, octets, b"whole")
+    assert (3, raised.value.subcode) == TABLE[part, error].notification
+    assert raised.value.data == (b"\x80\x0e\x05whole" if part > 0 else b"")
 
 
 @given(st.binary(max_size=40))
 def test_cutting_any_octets_loses_none(raw: bytes) -> None:
     try:
-        rest, reached, unreached = cut_multiprotocol(raw)
+        rest, reached, unreached, _ = cut_multiprotocol(raw)
     except UpdateMessageError:
         return
     headers = len(raw) - len(rest) - len(reached or b"") - len(unreached or b"")
@@ -174,13 +219,30 @@ def test_end_of_rib_is_made_and_known(family: Family, octets: str) -> None:
     assert Framer().feed(made) == [(UPDATE, bytes.fromhex(octets))]
 
 
-def test_end_of_rib_with_an_extended_length_is_known() -> None:
-    assert end_of_rib_family(bytes.fromhex("0000 0007 90 0f 0003 0002 01")) == IPV6_UNICAST
+@pytest.mark.parametrize(
+    ("octets", "family"),
+    [
+        ("0000 0007 90 0f 0003 0002 01", IPV6_UNICAST),
+        ("0000 0006 af 0f 03 0002 01", IPV6_UNICAST),
+        ("0000 0006 80 0f 03 0001 01", IPV4_UNICAST),
+    ],
+    ids=["an extended length", "flags that do not count", "IPv4 in MP_UNREACH_NLRI"],
+)
+def test_other_forms_of_end_of_rib_are_known(octets: str, family: Family) -> None:
+    assert end_of_rib_family(bytes.fromhex(octets)) == family
 
 
 @pytest.mark.parametrize(
     "octets",
-    ["0000 0006 80 0f 03 4242 01", "0000 0006 80 0e 03 0002 01", "0000 0000 00", "0001 00 0000"],
+    [
+        "0000 0006 80 0f 03 4242 01",
+        "0000 0006 80 0e 03 0002 01",
+        "0000 0006 40 0f 03 0002 01",
+        "0000 0006 90 0f 03 0002 01",
+        "0000 0007 80 0f 0003 0002 01",
+        "0000 0000 00",
+        "0001 00 0000",
+    ],
 )
 def test_other_updates_are_no_end_of_rib(octets: str) -> None:
     assert end_of_rib_family(bytes.fromhex(octets)) is None
@@ -239,7 +301,7 @@ def test_exabgp_reads_the_ipv6_routes_that_were_packed(
         assert (withdrawn, nlri_field) == (b"", b"")
         # RFC 7606 §5.1: MP_REACH_NLRI is the first attribute.
         assert attributes[1] == Attribute.MP_REACH_NLRI
-        rest, value, _ = cut_multiprotocol(attributes)
+        rest, value, _, _ = cut_multiprotocol(attributes)
         assert rest == raw
         assert value is not None
         said = exabgp_update(found)
