@@ -61,7 +61,7 @@ SLICE = 2048
 BACKLOG_HIGH, BACKLOG_LOW = 100_000, 20_000
 """With so many changes waiting, peers are not read from; until so few are left."""
 
-SWEEP_TURNS = 64
+SWEEP_TURNS = 16
 """Unused objects are looked for when nothing else is to be done, and in every so many turns."""
 
 PATIENCE = 0.01
