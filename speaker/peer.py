@@ -343,7 +343,7 @@ class Peer:
             self._updates(connection, updates)
         error = connection.framer.error
         if error is not None and self._connections.get(side) is connection:
-            log.garbage(self.name, self.plan.address, str(error), chunk)
+            log.garbage(self.name, self.plan.address, str(error), connection.framer.unread)
             self.handle(BgpHeaderErr(side, error))
 
     def _updates(self, connection: Connection, messages: list[RawMessage]) -> None:

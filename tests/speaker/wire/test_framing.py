@@ -133,6 +133,7 @@ def test_messages_before_an_error_are_given_and_nothing_after_it() -> None:
     stream = KEEPALIVE_MESSAGE + message(UPDATE, b"\0\0\0\0") + header(19, 9) + KEEPALIVE_MESSAGE
     assert framer.feed(stream) == [(KEEPALIVE, b""), (UPDATE, b"\0\0\0\0")]
     assert framer.error is not None
+    assert framer.unread == header(19, 9) + KEEPALIVE_MESSAGE
     assert framer.feed(KEEPALIVE_MESSAGE) == []
 
 
