@@ -15,7 +15,7 @@ from policy.path import Path, PeerType
 from policy.prefix import Nlri
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.import_policy import ImportPolicy
-from speaker.rib.loc_rib import LocRib
+from speaker.rib.loc_rib import Candidates, LocRib
 from tests.support.builders import few_prefixes
 from tests.support.routes import EXTERNAL_PEER, route
 
@@ -31,11 +31,11 @@ class Ear(LocRib):
         super().__init__(IPV4_UNICAST)
         self.told: list[tuple[Path | None, list[Nlri]]] = []
 
-    def announced(self, table: AdjRibIn, path: Path, nlris: list[Nlri]) -> None:
+    def announced(self, table: Candidates, path: Path, nlris: list[Nlri]) -> None:
         self.told.append((path, list(nlris)))
         super().announced(table, path, nlris)
 
-    def withdrawn(self, table: AdjRibIn, nlris: list[Nlri]) -> None:
+    def withdrawn(self, table: Candidates, nlris: list[Nlri]) -> None:
         self.told.append((None, list(nlris)))
         super().withdrawn(table, nlris)
 
