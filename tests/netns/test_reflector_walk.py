@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import Family, Lab, RunningNode
+from lab.faults import killed
 from speaker.control.client import ask
 from tests.support.datastores import log_of, put, wren_in
 from tests.support.labs import lab_of
@@ -37,10 +38,10 @@ def prefix(number: int) -> str:
     return f"10.244.{number}.0/26"
 
 
-def write_cluster(directory: Path) -> None:
+def write_cluster(directory: Path, numbers: Iterable[int] = NUMBERS) -> None:
     """Write the cluster as it is before: full mesh, a block for each node."""
     put(directory, document("IPPool", "pool", {"cidr": "10.244.0.0/16", "ipipMode": "Never"}))
-    for number in NUMBERS:
+    for number in numbers:
         put(directory, node(f"n{number}", f"{address(number)}/24"))
         put(directory, block(prefix(number), f"n{number}"))
 
@@ -65,6 +66,10 @@ def mesh_off(directory: Path) -> None:
     put(directory, settings(nodeToNodeMeshEnabled=False, asNumber=64512))
 
 
+def mesh_on(directory: Path) -> None:
+    put(directory, settings(nodeToNodeMeshEnabled=True, asNumber=64512))
+
+
 def all_at_once(*edits: Edit) -> Edit:
     def edit(directory: Path) -> None:
         for one in edits:
@@ -83,12 +88,12 @@ ORDERS = {
 }
 
 
-def topology(directory: Path) -> str:
+def topology(directory: Path, numbers: Iterable[int] = NUMBERS) -> str:
     nodes = "".join(
         f"  n{n}: {{kind: wren, datastore: {directory}, addresses: [10.244.{n}.1/32]}}\n"
-        for n in NUMBERS
+        for n in numbers
     )
-    ends = ", ".join(f"n{n}: [{address(n)}/24]" for n in NUMBERS)
+    ends = ", ".join(f"n{n}: [{address(n)}/24]" for n in numbers)
     return f"nodes:\n{nodes}segments:\n  lan: {{{ends}}}\n"
 
 
@@ -145,3 +150,36 @@ def falls(running: RunningNode) -> list[str]:
     last = {"n4": address(5), "n5": address(4)}.get(running.name, "nobody")
     lines = log_of(running).splitlines()
     return [line for line in lines if "session down" in line and last not in line]
+
+
+def test_a_kept_session_that_falls_is_not_opened_again(tmp_path: Path) -> None:
+    directory = tmp_path / "datastore"
+    write_cluster(directory, (1, 4))
+    with lab_of(topology(directory, (1, 4))) as lab:
+        n1, n4 = lab.node("n1"), lab.node("n4")
+        becomes("the mesh is up", partial(peers_up, n1), [address(4)])
+        label(1)(directory)
+        for running in (n1, n4):
+            ask(running.home, "reload")
+        assert (peers_up(n1), peers_up(n4)) == ([address(4)], [address(1)])
+        with killed(n4):
+            becomes("the session has fallen and is forgotten", n1.sessions, {})
+        assert (n1.sessions(), n4.sessions()) == ({}, {})
+        assert "172.31.40.4" not in wren_in(n1, "node", "status")
+
+
+def test_a_mesh_that_comes_back_at_once_has_lost_no_session(tmp_path: Path) -> None:
+    directory = tmp_path / "datastore"
+    write_cluster(directory, (1, 4, 5))
+    with lab_of(topology(directory, (1, 4, 5))) as lab:
+        n4 = lab.node("n4")
+        becomes("the mesh is up", partial(peers_up, n4), [address(1), address(5)])
+        for edit in (label(1), peer_to_reflectors, mesh_off, mesh_on):
+            edit(directory)
+            for running in lab.nodes.values():
+                ask(running.home, "reload")
+        assert peers_up(n4) == [address(1), address(5)]
+        mesh_off(directory)
+        becomes("the mesh ends", partial(peers_up, n4), [address(1)])
+        assert falls(n4) == []
+        assert log_of(n4).count("session down") == 1
