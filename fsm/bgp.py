@@ -13,12 +13,13 @@ Data comes in as events and goes out as effects. An event handed to a machine is
 own connection; `side` matters only to the session. The machine never reads a clock, draws a number,
 sees a byte, or refuses an event: whatever comes in any state has an answer.
 
-Choices that the RFC leaves open: SendNOTIFICATIONwithoutOPEN is false, CollisionDetectEstablished-
-State is false, DampPeerOscillations is true (the session keeps the IdleHoldTimer), TrackTcpState is
-false, DelayOpen is on if `delay_open_time` is. Where we depart from the text, *RFC:* and *Ours:*
-say so.
+Choices that the RFC leaves open: CollisionDetectEstablished-
+State is false, TrackTcpState is false: events 14 and 15 may be told and change nothing. Those that
+the configuration chooses: DelayOpen is on if `delay_open_time` is, SendNOTIFICATIONwithoutOPEN is
+`notify_without_open`, and the session keeps DampPeerOscillations, AllowAutomaticStart and
+AllowAutomaticStop. Where we depart from the text, *RFC:* and *Ours:* say so.
 
-Standards: RFC 4271 §6, §8.2.2, §10; RFC 6608 §4; RFC 9687 §4.
+Standards: RFC 4271 §6, §8.2.2, §10; RFC 6608 §4; RFC 8538 §3; RFC 9687 §4.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from fsm.effects import (
 )
 from fsm.errors import BgpError, CeaseError, FsmError, HoldTimerExpired, SendHoldTimerExpired
 from fsm.events import (
+    AutomaticStart,
     AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment,
     AutomaticStartWithPassiveTcpEstablishment,
     AutomaticStop,
@@ -52,13 +54,18 @@ from fsm.events import (
     IdleHoldTimerExpires,
     KeepAliveMsg,
     KeepaliveTimerExpires,
+    ManualStart,
     ManualStartWithPassiveTcpEstablishment,
     ManualStop,
+    MessageSent,
     NotifMsg,
     NotifMsgVerErr,
     OpenCollisionDump,
     RouteRefreshMsg,
+    SendBlocked,
+    SendEvent,
     SendHoldTimerExpires,
+    SendProgress,
     Side,
     StartEvent,
     TcpConnectionConfirmed,
@@ -71,12 +78,17 @@ from fsm.events import (
 )
 from fsm.messages import Keepalive, MessageType, Open
 from fsm.negotiation import Negotiated, negotiate
-from fsm.notifications import Cease, Code, FsmSubcode, Notification, shutdown_communication
+from fsm.notifications import (
+    Cease,
+    Code,
+    FsmSubcode,
+    Notification,
+    OpenSubcode,
+    hard_reset,
+    shutdown_communication,
+)
 from fsm.state import State
 from fsm.timers import Timer, Timers, jittered
-
-LARGE_HOLD_TIME = 240.0
-"""Seconds to wait for the peer's OPEN: "a large value" of 4 minutes. RFC 4271 §8.2.2."""
 
 _MESSAGE_TYPES: dict[type[Event], MessageType] = {
     BgpOpen: MessageType.OPEN,
@@ -180,30 +192,34 @@ class BgpFsm:
 
     def _idle(self, event: Event) -> State:
         match event:
-            case (  # 4, 5, 7
+            case ManualStart() | AutomaticStart():  # 1, 3
+                self.connect_retry_counter = 0
+                return self._begin()
+            case (  # 4, 5
                 ManualStartWithPassiveTcpEstablishment()
                 | AutomaticStartWithPassiveTcpEstablishment()
-                | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment()
             ):
                 self.connect_retry_counter = 0
                 return State.ACTIVE
-            case StartEvent():  # 1, 3, 6
-                self.connect_retry_counter = 0
-                return self._begin()
-            case IdleHoldTimerExpires():  # 13: the method is left to us; the counter goes on
+            # The RFC leaves to us how oscillations are damped; the counter goes on.
+            case AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment():  # 7
+                return State.ACTIVE
+            case StartEvent() | IdleHoldTimerExpires():  # 6, 13
                 return self._begin()
             case _:  # 2, 8-12, 14-29
                 return State.IDLE
 
     def _connect(self, event: Event) -> State:
         match event:
-            case StartEvent() | TcpConnectionValid() | TcpCrInvalid():  # 1, 3-7, 14, 15
+            case (
+                StartEvent() | TcpConnectionValid() | TcpCrInvalid() | SendEvent()
+            ):  # 1, 3-7, 14, 15
                 return State.CONNECT
             case ManualStop():  # 2
                 self.connect_retry_counter = 0
                 return State.IDLE
             case ConnectRetryTimerExpires():  # 9
-                self._dial()
+                self._dial_again()
                 return State.CONNECT
             case DelayOpenTimerExpires() if self.is_connected:  # 12
                 return State.OPEN_SENT
@@ -223,7 +239,9 @@ class BgpFsm:
 
     def _active(self, event: Event) -> State:
         match event:
-            case StartEvent() | TcpConnectionValid() | TcpCrInvalid():  # 1, 3-7, 14, 15
+            case (
+                StartEvent() | TcpConnectionValid() | TcpCrInvalid() | SendEvent()
+            ):  # 1, 3-7, 14, 15
                 return State.ACTIVE
             case ManualStop():  # 2
                 self.connect_retry_counter = 0
@@ -252,6 +270,7 @@ class BgpFsm:
                 | TcpCrInvalid()
                 | TcpCrAcked()
                 | TcpConnectionConfirmed()
+                | SendEvent()
             ):
                 return State.OPEN_SENT
             case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
@@ -280,6 +299,7 @@ class BgpFsm:
                 | TcpCrInvalid()
                 | TcpCrAcked()
                 | TcpConnectionConfirmed()
+                | SendEvent()
             ):
                 return State.OPEN_CONFIRM
             case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
@@ -317,8 +337,8 @@ class BgpFsm:
                 return self._cease(event)
             case HoldTimerExpires():  # 10
                 return self._fail(HoldTimerExpired(text="the peer was silent"))
-            case KeepaliveTimerExpires():  # 11
-                self._send_keepalive()
+            case KeepaliveTimerExpires() | SendEvent():  # 11
+                self._heed_sending(event)
                 return State.ESTABLISHED
             case TcpConnectionFails():  # 18
                 self.connect_retry_counter += 1
@@ -372,10 +392,16 @@ class BgpFsm:
         return State.OPEN_CONFIRM
 
     def _give_up(self, event: Event) -> State:
-        """Drop a connection on which no OPEN was sent, without a word."""
+        """Drop a connection on which no OPEN was sent, without a word or with one."""
         self.connect_retry_counter += 1
         match event:
+            case BgpHeaderErr() | BgpOpenMsgErr() if (  # SendNOTIFICATIONwithoutOPEN
+                self.is_connected and self._config.notify_without_open
+            ):
+                return self._tell(event.error)
             case NotifMsg() | NotifMsgVerErr():
+                if self.timers.is_running(Timer.DELAY_OPEN) and _is_version_error(event.message):
+                    self.connect_retry_counter -= 1  # 24 in the delay is no failure
                 self._reason = DownReason(DownKind.RECEIVED, event.message)
             case BgpHeaderErr() | BgpOpenMsgErr() | UpdateMsgErr():
                 self._reason = DownReason(DownKind.DROPPED, text=str(event.error))
@@ -388,12 +414,19 @@ class BgpFsm:
         match event:
             case ManualStop():
                 self.connect_retry_counter = 0
-                error = CeaseError(event.subcode, shutdown_communication(event.message))
-                return self._tell(error)
+                data = shutdown_communication(event.message)
+                return self._tell(self._ceasing(event.subcode, data, hard=event.hard))
             case AutomaticStop():
-                return self._fail(CeaseError(event.subcode, event.data))
+                return self._fail(self._ceasing(event.subcode, event.data, hard=event.hard))
             case OpenCollisionDump():
                 return self._fail(CeaseError(Cease.CONNECTION_COLLISION_RESOLUTION))
+
+    def _ceasing(self, subcode: int, data: bytes, *, hard: bool) -> CeaseError:
+        """RFC 8538 §3: a Hard Reset is only for a peer that would restart gracefully otherwise."""
+        if not (hard and self.negotiated and self.negotiated.restarts_on_notification):
+            return CeaseError(subcode, data)
+        wrapped = hard_reset(Notification(Code.CEASE, subcode, data))
+        return CeaseError(wrapped.subcode, wrapped.data)
 
     def _unexpected(self, event: Event) -> State:
         """RFC 6608 §4: the subcode names the state, the data the type of the message."""
@@ -421,8 +454,41 @@ class BgpFsm:
             # both ends went to Idle on that, each would be refusing whenever the other dials, for
             # ever; one that listens is found.
             return State.ACTIVE
-        self.connect_retry_counter += 1
+        if self.state is State.ESTABLISHED or not _is_version_error(message):
+            self.connect_retry_counter += 1
         return State.IDLE
+
+    def _heed_sending(self, event: KeepaliveTimerExpires | SendEvent) -> None:
+        """Keep the timers that depend on what we send, while Established.
+
+        RFC: the SendHoldTimer runs always, and restarts with every message sent (RFC 9687 §4).
+        Ours: it runs only while something waits that the peer does not take, since only the shell
+        knows that; a session with nothing to say is not stuck.
+        """
+        assert self.negotiated is not None
+        seconds = self.negotiated.send_hold_time
+        match event:
+            case KeepaliveTimerExpires():
+                self._send_keepalive()
+            case MessageSent():
+                self._restart_keepalive_timer()
+            case SendProgress(is_drained=True):
+                self.timers.stop(Timer.SEND_HOLD)
+            case SendProgress() if seconds:
+                self.timers.start(Timer.SEND_HOLD, seconds, self._now)
+            case SendBlocked() if seconds and not self.timers.is_running(Timer.SEND_HOLD):
+                self.timers.start(Timer.SEND_HOLD, seconds, self._now)
+            case _:
+                pass
+
+    def _dial_again(self) -> None:
+        """Give up a dial that nobody answered, or a connection that waits to be used."""
+        if self.is_dialing:
+            self._drop()
+            text = f"no answer within {self._config.connect_retry_time:g} s"
+            reason = DownReason(DownKind.TCP, text=text)
+            self._effects.append(AttemptFailed(self.side, reason))
+        self._dial()
 
     def _dial(self) -> None:
         self._drop()
@@ -441,6 +507,10 @@ class BgpFsm:
 
     def _send_keepalive(self) -> None:
         self._effects.append(Send(self.side, Keepalive()))
+        self._restart_keepalive_timer()
+
+    def _restart_keepalive_timer(self) -> None:
+        """RFC 4271 §8.2.2: with each KEEPALIVE or UPDATE sent, unless the hold time is zero."""
         if self.negotiated and self.negotiated.keepalive_time:
             seconds = jittered(self.negotiated.keepalive_time, self._chance)
             self.timers.start(Timer.KEEPALIVE, seconds, self._now)
@@ -449,6 +519,15 @@ class BgpFsm:
         """RFC 4271 §4.4: with a hold time of zero neither timer runs."""
         if self.negotiated and self.negotiated.hold_time:
             self.timers.start(Timer.HOLD, self.negotiated.hold_time, self._now)
+
+    def _bound_the_wait(self) -> None:
+        """Wait for the KEEPALIVE that makes the session.
+
+        RFC: with a hold time of zero for ever. Ours: not longer than for an OPEN, since a
+        connection that never becomes a session must not keep the place of one that would.
+        """
+        self.timers.start(Timer.HOLD, self._config.open_hold_time, self._now)
+        self._restart_hold_timer()
 
     def _start_connect_retry_timer(self) -> None:
         """RFC: it runs in Active too. Ours: not for a machine that would never dial."""
@@ -476,12 +555,13 @@ class BgpFsm:
             case State.OPEN_SENT:
                 self.timers.clear()
                 self._effects.append(Send(self.side, self.open_message))
-                self.timers.start(Timer.HOLD, LARGE_HOLD_TIME, self._now)
+                self.timers.start(Timer.HOLD, self._config.open_hold_time, self._now)
             case State.OPEN_CONFIRM:
                 self.timers.clear()
                 self._send_keepalive()
-                self._restart_hold_timer()
+                self._bound_the_wait()
             case State.ESTABLISHED:
+                self.timers.stop(Timer.HOLD)
                 self._restart_hold_timer()
                 assert self.negotiated is not None  # OpenConfirm is only entered with it
                 self._effects.append(SessionUp(self.side, self.negotiated))
@@ -492,3 +572,9 @@ class BgpFsm:
             return
         kind = SessionDown if old is State.ESTABLISHED else AttemptFailed
         self._effects.append(kind(self.side, self._reason))
+
+
+def _is_version_error(message: Notification) -> bool:
+    """Whether it says that our version is not spoken there: event 24, even if told as 25."""
+    said = (Code.OPEN_MESSAGE_ERROR, OpenSubcode.UNSUPPORTED_VERSION_NUMBER)
+    return (message.code, message.subcode) == said

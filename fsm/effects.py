@@ -15,7 +15,7 @@ shell answers with an event when there is something to say (`Dial` is answered b
 
 A `DownReason` says in words why, so that a user can be told without knowing the machine.
 
-Standards: RFC 4271 §8.2.2, RFC 9003 §2.
+Standards: RFC 4271 §8.2.2, RFC 8538 §3, RFC 9003 §2.
 """
 
 from __future__ import annotations
@@ -53,6 +53,16 @@ class DownReason:
     kind: DownKind
     notification: Notification | None = None
     text: str = ""
+
+    @property
+    def communication(self) -> str | None:
+        """What the operator of the end that said so wrote; safe to print. RFC 9003 §2."""
+        return self.notification.communication if self.notification else None
+
+    @property
+    def is_hard_reset(self) -> bool:
+        """Neither end may restart gracefully after this. RFC 8538 §3."""
+        return self.notification is not None and self.notification.is_hard_reset
 
     def __str__(self) -> str:
         said = f"{self.kind} NOTIFICATION {self.notification}" if self.notification else self.kind

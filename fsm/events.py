@@ -1,16 +1,27 @@
 """Events: everything that can happen to a session.
 
 One frozen class per event of RFC 4271 §8.1, with the RFC's name and its `number` there, and number
-29 of RFC 9687. Three events have no number in a standard and carry 0: `Tick` (look at the timers),
-`RouteRefreshMsg` (a message younger than the machine) and the abstract bases.
+29 of RFC 9687. Those without a number in a standard carry 0: `Tick` (look at the timers),
+`RouteRefreshMsg` (a message younger than the machine), what the shell tells of its sending
+(`SendBlocked`, `SendProgress`, `MessageSent`), and the abstract bases.
 
 An event that concerns one of the two connections a peer may have says which by its `side`:
 `OUTGOING` is the one we dialled, `INCOMING` the one we accepted. The others concern the session as
-a whole. The shell makes events 1, 2, 8, 16, 17, 18, 19, 21, 22, 25-28 and `Tick`; the machines make
-the timers' events and `OpenCollisionDump` for themselves, and treat 20 and 24 as what they are: 19
-and 25 in a special circumstance that they notice alone.
+a whole. The shell makes events 1-8, 14-19, 21, 22, 25-28 and those without a number; the machines
+make the timers' events and `OpenCollisionDump` for themselves, and treat 20 and 24 as what they
+are: 19 and 25 in a special circumstance that they notice alone.
 
-Standards: RFC 4271 §8.1.2-8.1.5, RFC 9687 §4.
+How a shell tells of its sending. RFC 9687 restarts the SendHoldTimer whenever a message was handed
+to TCP. What counts is that the peer takes octets, and only the shell sees its buffer, so it says:
+
+- `SendBlocked(side)` when, after a write, octets wait that the socket did not take. It may be said
+  as often as one likes; the first one starts the timer.
+- `SendProgress(side, is_drained=...)` when the socket took octets again: as soon as the shell
+  knows, and at the latest before a `Tick` at which `Timer.SEND_HOLD` is due.
+- `MessageSent(side)` after a write of UPDATEs or ROUTE-REFRESHes of its own, once a run: the next
+  KEEPALIVE has time from then on. It may be left out.
+
+Standards: RFC 4271 §8.1.2-8.1.5, §8.2.2; RFC 8538 §3; RFC 9687 §4.
 """
 
 from __future__ import annotations
@@ -73,11 +84,13 @@ class ManualStop(Event):
     Args:
         subcode: the subcode of the Cease that tells the peer.
         message: the operator's words to the peer's operator. RFC 9003 §2.
+        hard: a peer that restarts gracefully must not. RFC 8538 §3.
     """
 
     number = 2
     subcode: int = Cease.ADMINISTRATIVE_SHUTDOWN
     message: str = ""
+    hard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +135,16 @@ class AutomaticStop(Event):
     Args:
         subcode: the subcode of the Cease that tells the peer, such as the prefix limit.
         data: the data of that Cease.
+        hard: a peer that restarts gracefully must not. RFC 8538 §3.
+        restart_after: seconds until the session is started again, in place of the back-off;
+            infinity leaves it down until somebody starts it.
     """
 
     number = 8
     subcode: int = Cease.OUT_OF_RESOURCES
     data: bytes = b""
+    hard: bool = False
+    restart_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +305,33 @@ class SendHoldTimerExpires(ConnectionEvent):
     """The peer read nothing from us for too long. RFC 9687 §4."""
 
     number = 29
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvent(ConnectionEvent):
+    """Any of the events that tell of what we send on a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendBlocked(SendEvent):
+    """Octets wait to be sent that the peer has not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendProgress(SendEvent):
+    """The peer took octets that had waited.
+
+    Args:
+        side: on which connection.
+        is_drained: nothing waits any more.
+    """
+
+    is_drained: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent(SendEvent):
+    """The shell sent UPDATEs, or other messages that no machine had asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@
 message itself without its bytes on the wire. Reading one aloud (`str`) gives the registry's words,
 so that the same value serves the peer, the log and `show`.
 
-The only data part interpreted here is the Shutdown Communication, the short text an operator may
+Two kinds of data are interpreted here. The Shutdown Communication is the short text an operator may
 send along with an administrative Cease; `shutdown_communication` makes it and
-`Notification.communication` reads it back. Text from a peer is never trusted: what is not UTF-8
-or not printable comes out escaped.
+`Notification.communication` reads it back. A Hard Reset holds another NOTIFICATION, the true
+reason; `hard_reset` wraps it and `Notification.inner` unwraps it. Text from a peer is never
+trusted: what is not UTF-8 or not printable comes out escaped.
 
 Standards: RFC 4271 §4.5, §6; RFC 4486 §3; RFC 5492 §5; RFC 6608 §3; RFC 7313 §5; RFC 8538 §3;
 RFC 9003 §2; RFC 9234 §4.2; RFC 9384 §3; RFC 9687 §5.
@@ -128,18 +129,44 @@ class Notification:
         if self.subcode:
             subcodes = _SUBCODES.get(self.code)
             words += "/" + _words(subcodes, self.subcode, "subcode")
+        if (inner := self.inner) is not None:
+            return f"{words} ({inner})"
         if (text := self.communication) is not None:
             return f'{words} "{text}"' if text else words
         return f"{words} [{self.data.hex(' ')}]" if self.data else words
 
     @property
+    def is_hard_reset(self) -> bool:
+        """The session ends for good, even for a peer that restarts gracefully. RFC 8538 §3."""
+        return (self.code, self.subcode) == (Code.CEASE, Cease.HARD_RESET)
+
+    @property
+    def inner(self) -> Notification | None:
+        """The NOTIFICATION inside a Hard Reset; None if there is none. RFC 8538 §3.
+
+        A Hard Reset within another makes no sense, and stays octets.
+        """
+        if not self.is_hard_reset or len(self.data) < 2:
+            return None
+        inner = Notification(self.data[0], self.data[1], self.data[2:])
+        return None if inner.is_hard_reset else inner
+
+    @property
     def communication(self) -> str | None:
         """The operator's text in an administrative Cease; None if there is none. RFC 9003 §2."""
+        if (inner := self.inner) is not None:
+            return inner.communication
         if self.code != Code.CEASE or self.subcode not in _COMMUNICATING or not self.data:
             return None
         length = self.data[0]
         # A length beyond the data is a malformed text, not a reason to hide what did arrive.
         return printable(self.data[1 : 1 + length].decode("utf-8", errors="backslashreplace"))
+
+
+def hard_reset(reason: Notification) -> Notification:
+    """Wrap a NOTIFICATION so that a peer that restarts gracefully does not. RFC 8538 §3."""
+    data = bytes((reason.code, reason.subcode)) + reason.data
+    return Notification(Code.CEASE, Cease.HARD_RESET, data)
 
 
 def printable(text: str) -> str:

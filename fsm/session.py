@@ -7,7 +7,8 @@ each machine is RFC 4271 §8.2.2 by itself, and this module is what they owe eac
 - *Collision.* When an OPEN arrives while the other connection is further on, one of the two goes.
 - *Back-off.* When nothing is left that could become Established, both machines sit out the
   IdleHoldTimer, which doubles from failure to failure and starts afresh after a session that lived.
-- *Restart.* When it is over, both start by themselves, until an operator says ManualStop.
+- *Restart.* When it is over, both start by themselves, until an operator says ManualStop. A session
+  whose configuration does not allow automatic starts stays down instead.
 
 `Session.handle` is the only way in and its list of effects the only way out; `deadline` says when
 to call it with `Tick`. The last 64 (now, event, effects) triples are kept in `history`, enough to
@@ -23,16 +24,18 @@ What a shell must do (and all that it must do):
    answer is no, send the newcomer `refusal`, close it, and do not mention it.
 4. Hand over what lies in the socket's buffer before `Tick`, so that a late process does not mistake
    its own slowness for the peer's silence.
-5. Draw a new `chance` for every call. Jitter is also what ends a misfortune that RFC 4271 §6.8
+5. Tell of its sending as `fsm.events` asks, so that a peer that does not read is noticed.
+6. Draw a new `chance` for every call. Jitter is also what ends a misfortune that RFC 4271 §6.8
    leaves possible: two ends that each keep another of two connections, and fall together.
 
-Standards: RFC 4271 §6.8, §8.1.1, §8.2.1, §10; RFC 6286 §2.3; RFC 4486 §4; RFC 5492 §3.
+Standards: RFC 4271 §6.8, §8.1.1, §8.1.2, §8.2.1, §10; RFC 6286 §2.3; RFC 4486 §4; RFC 5492 §3.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import NamedTuple
 
 from fsm.bgp import BgpFsm
@@ -47,6 +50,10 @@ from fsm.effects import (
     StateChanged,
 )
 from fsm.events import (
+    AutomaticStart,
+    AutomaticStartWithDampPeerOscillations,
+    AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment,
+    AutomaticStartWithPassiveTcpEstablishment,
     AutomaticStop,
     BgpOpen,
     BgpOpenWithDelayOpenTimerRunning,
@@ -54,9 +61,11 @@ from fsm.events import (
     Event,
     IdleHoldTimerExpires,
     KeepAliveMsg,
+    ManualStartWithPassiveTcpEstablishment,
     ManualStop,
     NotifMsg,
     OpenCollisionDump,
+    SendEvent,
     Side,
     StartEvent,
     TcpConnectionConfirmed,
@@ -75,6 +84,22 @@ __all__ = ["HISTORY_LENGTH", "HistoryEntry", "Session", "SessionConfig"]
 
 HISTORY_LENGTH = 64
 _BACK_OFF_FACTOR = 2
+
+_AUTOMATIC = (
+    AutomaticStart
+    | AutomaticStartWithPassiveTcpEstablishment
+    | AutomaticStartWithDampPeerOscillations
+    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
+)
+_DAMPED = (
+    AutomaticStartWithDampPeerOscillations
+    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
+)
+_PASSIVE = (
+    ManualStartWithPassiveTcpEstablishment
+    | AutomaticStartWithPassiveTcpEstablishment
+    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
+)
 
 
 class HistoryEntry(NamedTuple):
@@ -102,9 +127,13 @@ class Session:
         self._machines = {Side.OUTGOING: self._outgoing, Side.INCOMING: self._incoming}
         self._wanted = (self._incoming,) if config.passive else (self._outgoing, self._incoming)
         self._timers = Timers()
+        self.stop: ManualStop | None = None
+        """The word that took the session down, until somebody starts it again."""
         self._is_started = False
+        self._listens_first = False
         self._is_bare = False
         self._wait = 0.0
+        self._pause: float | None = None
 
     def __repr__(self) -> str:
         return f"Session({self.state}, {self._outgoing!r}, {self._incoming!r}, {self._timers!r})"
@@ -142,6 +171,16 @@ class Session:
             for side, timers in owners
             for timer, deadline in timers.deadlines().items()
         }
+
+    @property
+    def is_started(self) -> bool:
+        """Somebody wants the session, and it is up or tries to be."""
+        return self._is_started
+
+    @property
+    def is_dialing(self) -> bool:
+        """A dial is in flight."""
+        return self._outgoing.is_dialing
 
     @property
     def is_holding(self) -> bool:
@@ -192,10 +231,11 @@ class Session:
                 return self._start(event, now, chance)
             case ManualStop():
                 self._is_started = False
+                self.stop = event
                 self._timers.clear()
                 return self._tell(self._machines.values(), event, now, chance)
             case AutomaticStop():
-                return self._tell(self._machines.values(), event, now, chance)
+                return self._stop_for_a_while(event, now, chance)
             case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():
                 return self._opened(event, now, chance)
             case ConnectionEvent():
@@ -206,13 +246,37 @@ class Session:
     # Starting, and starting again.
 
     def _start(self, event: Event, now: float, chance: float) -> list[Effect]:
-        """Start at once, even in the middle of a back-off: whoever asks does not want to wait."""
-        if self._is_started and not self.is_holding:
+        """Start at once, even in the middle of a back-off: whoever asks does not want to wait.
+
+        Events 6 and 7 do wait: they are for a session that is damped (RFC 4271 §8.1.2).
+        """
+        if isinstance(event, _AUTOMATIC) and not self.config.allow_automatic_start:
+            return []
+        if self._is_started and (not self.is_holding or isinstance(event, _DAMPED)):
             return []
         self._is_started = True
-        self._wait = 0.0
+        self.stop = None
+        self._listens_first = isinstance(event, _PASSIVE)
+        if not isinstance(event, _DAMPED):
+            self._wait = 0.0
         self._is_bare = False
         return self._begin(event, now, chance)
+
+    def _restart(self, now: float, chance: float) -> list[Effect]:
+        """The back-off is over: start as the session was started."""
+        event: Event = IdleHoldTimerExpires()
+        if self._listens_first:
+            event = AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment()
+        return self._begin(event, now, chance)
+
+    def _stop_for_a_while(self, event: AutomaticStop, now: float, chance: float) -> list[Effect]:
+        """RFC 4271 §8.1.2 event 8. What follows is the back-off, or what the event says."""
+        if not self.config.allow_automatic_stop:
+            return []
+        if event.restart_after is not None and self._is_started:
+            self._timers.clear()
+            self._pause = event.restart_after
+        return self._tell(self._machines.values(), event, now, chance)
 
     def _begin(self, event: Event, now: float, chance: float) -> list[Effect]:
         self._timers.clear()
@@ -223,7 +287,7 @@ class Session:
     def _expire(self, now: float, chance: float) -> list[Effect]:
         effects = self._outgoing.expire(now, chance) + self._incoming.expire(now, chance)
         if self._timers.due(now):
-            effects += self._begin(IdleHoldTimerExpires(), now, chance)
+            effects += self._restart(now, chance)
         return effects
 
     # The two connections.
@@ -252,14 +316,19 @@ class Session:
         return []
 
     def _heed_refused_capabilities(self, event: ConnectionEvent, machine: BgpFsm) -> None:
-        """RFC 5492 §3: try again without capabilities if the peer cannot bear the parameter."""
+        """RFC 5492 §3: try again without capabilities if the peer cannot bear the parameter.
+
+        Any other complaint about such an OPEN has us try with them again.
+        """
         if (
             isinstance(event, NotifMsg)
             and machine.state in (State.OPEN_SENT, State.OPEN_CONFIRM)
             and event.message.code == Code.OPEN_MESSAGE_ERROR
-            and event.message.subcode == OpenSubcode.UNSUPPORTED_OPTIONAL_PARAMETER
         ):
-            self._is_bare = self.config.works_without_capabilities
+            self._is_bare = (
+                event.message.subcode == OpenSubcode.UNSUPPORTED_OPTIONAL_PARAMETER
+                and self.config.works_without_capabilities
+            )
 
     def _opened(
         self, event: BgpOpen | BgpOpenWithDelayOpenTimerRunning, now: float, chance: float
@@ -314,14 +383,26 @@ class Session:
         )
 
     def _hold(self, now: float, chance: float) -> list[Effect]:
-        """Sit out the back-off. RFC 4271 §8.1.1 (DampPeerOscillations).
+        """Sit out the back-off, or stay down where nobody starts us by himself.
 
         The wait is jittered too: two ends that fell together shall not rise together for ever.
         """
-        shortest, longest = self.config.idle_hold
-        self._wait = min(self._wait * _BACK_OFF_FACTOR, longest) if self._wait else shortest
-        self._timers.start(Timer.IDLE_HOLD, jittered(self._wait, chance), now)
+        pause, self._pause = self._pause, None
+        if pause == inf or not self.config.allow_automatic_start:
+            self._is_started = False
+        elif pause is not None:
+            self._timers.start(Timer.IDLE_HOLD, pause, now)
+        else:
+            self._wait = self._next_wait()
+            self._timers.start(Timer.IDLE_HOLD, jittered(self._wait, chance), now)
         return self._tell(self._wanted, AutomaticStop(), now, chance)
+
+    def _next_wait(self) -> float:
+        """RFC 4271 §8.1.1 (DampPeerOscillations): longer with each failure."""
+        shortest, longest = self.config.idle_hold
+        if not self._wait or not self.config.damp_peer_oscillations:
+            return shortest
+        return min(self._wait * _BACK_OFF_FACTOR, longest)
 
     def _established(self) -> BgpFsm | None:
         for machine in self._wanted:
@@ -358,7 +439,7 @@ class Session:
 
     def _note(self, now: float, event: Event, effects: list[Effect]) -> None:
         """Keep the history; a run of alike events that led to nothing takes one place."""
-        if isinstance(event, Tick) and not effects:
+        if isinstance(event, Tick | SendEvent) and not effects:
             return
         entry = HistoryEntry(now, event, tuple(effects))
         if self.history and not effects and isinstance(event, UpdateMsg | KeepAliveMsg):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fsm.bgp import LARGE_HOLD_TIME, BgpFsm
+from fsm.bgp import BgpFsm
+from fsm.config import LARGE_HOLD_TIME
 from fsm.effects import (
     AttemptFailed,
     CancelDial,
@@ -228,7 +229,8 @@ def test_a_dial_that_fails_is_tried_again_by_the_connect_retry_timer() -> None:
 
 def test_a_dial_without_an_answer_is_given_up_and_tried_again() -> None:
     fsm = machine(State.CONNECT)
-    assert fsm.expire(120.0) == [CancelDial(), Dial()]
+    silence = DownReason(DownKind.TCP, text="no answer within 120 s")
+    assert fsm.expire(120.0) == [CancelDial(), AttemptFailed(OUT, silence), Dial()]
 
 
 def test_a_delayed_open_waits_for_its_timer() -> None:

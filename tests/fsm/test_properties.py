@@ -34,7 +34,7 @@ configs = st.builds(
 )
 steps = st.lists(
     st.tuples(
-        st.integers(0, 60),
+        st.integers(0, 66),  # Tick, and every event of each side
         st.floats(0, 10, allow_nan=False),
         st.floats(0, 1, exclude_max=True),
     ),

@@ -34,6 +34,7 @@ from fsm import (
     ManualStartWithPassiveTcpEstablishment,
     ManualStop,
     MessageHeaderError,
+    MessageSent,
     Notification,
     NotifMsg,
     NotifMsgVerErr,
@@ -43,7 +44,9 @@ from fsm import (
     RouteRefresh,
     RouteRefreshMsg,
     Send,
+    SendBlocked,
     SendHoldTimerExpires,
+    SendProgress,
     SessionConfig,
     SessionDown,
     SessionUp,
@@ -66,7 +69,16 @@ The BGP machine of one connection: what each event does in each state (RFC 4271 
 
 Made by `python -m tests.support.fsm_grid`, and compared with the machine by a test.
 The number before an event is its number in RFC 4271 §8.1 (29: RFC 9687); "-" has none.
-A row says the state after the event, the timers running then, and the effects in order.
+
+There is a part for each kind of machine. It begins with an overview, events by states:
+
+    .          nothing happens
+    =          the state stays, and something is done
+    Active     the state that follows
+    Idle N     so too, after a NOTIFICATION to the peer
+
+Below, for each state, a row says the state after the event, the timers that run then, and the
+effects in their order.
 """
 
 Recipe = tuple[Event, ...]
@@ -111,6 +123,9 @@ def events(side: Side, peer: Open) -> list[Event]:
         UpdateMsgErr(side, UpdateMessageError(3, b"\x02")),
         SendHoldTimerExpires(side),
         RouteRefreshMsg(side, RouteRefresh(IPV4_UNICAST)),
+        SendBlocked(side),
+        SendProgress(side),
+        MessageSent(side),
     ]
 
 
@@ -143,7 +158,10 @@ def variants() -> dict[str, tuple[Side, SessionConfig]]:
     """Return the machines to walk, by the title of their part."""
     return {
         "plain: the connection that we dial": (Side.OUTGOING, config()),
-        "passive: the connection that we accept": (Side.INCOMING, config()),
+        "passive: the connection that we accept, which is never in Connect": (
+            Side.INCOMING,
+            config(),
+        ),
         "delayed OPEN: dialled, with a connection that waits": (
             Side.OUTGOING,
             config(delay_open_time=5.0),
@@ -181,6 +199,32 @@ def describe(effect: Effect) -> str:
             return type(effect).__name__
 
 
+def cell(state: State, event: Event, side: Side, of: SessionConfig) -> str:
+    """Return in a word what an event does in a state."""
+    machine = machine_in(state, side, of)
+    before = machine.timers.deadlines()
+    effects = machine.handle(event, 1.0)
+    if machine.state is not state:
+        tells = any(isinstance(e, Send) and isinstance(e.message, Notification) for e in effects)
+        return f"{machine.state}{' N' * tells}"
+    return "=" if effects or machine.timers.deadlines() != before else "."
+
+
+def overview(side: Side, of: SessionConfig) -> Iterator[str]:
+    """Yield a table of all events by all states."""
+    states = recipes(side, of)
+    yield " " * 40 + "".join(f"{state!s:<13}" for state in states)
+    for event in events(side, peer_open(of)):
+        cells = "".join(f"{cell(state, event, side, of):<13}" for state in states)
+        yield f"{label(event):<40}{cells}"
+
+
+def label(event: Event) -> str:
+    """Return an event's number and name, cut to a column."""
+    name = type(event).__name__.replace("WithDampPeerOscillations", "Damped")
+    return f"{event.number or '-':>4} {name.replace('TcpEstablishment', '')}"
+
+
 def rows(state: State, side: Side, of: SessionConfig) -> Iterator[str]:
     """Yield a row for each event in a state."""
     for event in events(side, peer_open(of)):
@@ -188,20 +232,15 @@ def rows(state: State, side: Side, of: SessionConfig) -> Iterator[str]:
         effects = [describe(effect) for effect in machine.handle(event, 1.0)]
         timers = " ".join(timer.removesuffix("Timer") for timer in machine.timers.running)
         does = ", ".join(effects) or "."
-        name = f"{event.number or '-':>4} {shorten(type(event).__name__)}"
-        yield f"{name:<43} {machine.state!s:<12} {f'[{timers}]':<24} {does}"
-
-
-def shorten(name: str) -> str:
-    """Return an event's name, cut to the column."""
-    return name.replace("WithDampPeerOscillations", "Damped").replace("TcpEstablishment", "")
+        yield f"{label(event):<43} {machine.state!s:<12} {f'[{timers}]':<24} {does}"
 
 
 def grid() -> str:
     """Return the whole document."""
     parts = [HEAD]
     for title, (side, of) in variants().items():
-        parts.append(f"\n== {title} ==\n")
+        parts.append(f"\n== {title} ==\n\n")
+        parts.extend(f"{row.rstrip()}\n" for row in overview(side, of))
         for state in recipes(side, of):
             parts.append(f"\nin {state}\n")
             parts.extend(f"{row}\n" for row in rows(state, side, of))
