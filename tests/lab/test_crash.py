@@ -85,8 +85,16 @@ def test_killing_up_at_any_moment_leaves_nothing_after_down(scene: Scene, lines:
     assert scene.left() == scene.before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("lines", [1, 5, 9, LINES - 1])
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        (0, signal.SIGTERM),
+        (1, signal.SIGINT),
+        (6, signal.SIGTERM),
+        (9, signal.SIGINT),
+        (LINES - 1, signal.SIGTERM),
+    ],
+)
 def test_an_interrupted_up_cleans_up_by_itself(
     scene: Scene, lines: int, number: signal.Signals
 ) -> None:

@@ -92,12 +92,11 @@ def test_the_first_lab_does_what_is_shown(tmp_path: Path) -> None:
     (shown,) = blocks("console")
     commands = re.findall(r"^\$ wren lab (.*)$", shown, re.MULTILINE)
     # A /run of its own, in which this lab is the only one. The session needs its time.
-    wait = "until lab status | grep -c '1 of 1' | grep -q 2; do sleep 0.1; done"
-    settled = "until lab exec r2 ip -4 route | grep -q 10.1; do sleep 0.1; done"
+    wait = "until ip -n wl-first.%s route | grep -q ^10[.]; do sleep 0.05; done"
     script = ["set -e", "mount -t tmpfs tmpfs /run", f'lab() {{ {sys.executable} -m lab "$@"; }}']
     for command in commands:
         script += [f"echo '$ wren lab {command}'", f"lab {command}"]
-        script += [wait, settled] if command.startswith("up ") else []
+        script += [wait % "r1", wait % "r2"] if command.startswith("up ") else []
     done = subprocess.run(
         ["unshare", "--mount", "--", "sh", "-c", "\n".join(script)],
         cwd=tmp_path,
