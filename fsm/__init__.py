@@ -13,7 +13,7 @@ time, and answers with effects:
 Reading order: `family`, `notifications`, `errors`, `capabilities`, `messages` are the vocabulary;
 `config` and `negotiation` say what is offered and what comes of it; `events`, `effects`, `state`,
 `timers` are what the machines are made of; `bgp` is the machine of one connection, `session` joins
-two of them for one peer and says what a shell owes them.
+two of them for one peer and says what a shell owes them; `explanation` tells people why it is down.
 
 It can be used by itself: whoever has sockets of his own performs the effects. What a name not
 listed in `__all__` does may change without notice.
@@ -111,6 +111,7 @@ from fsm.events import (
     UpdateMsg,
     UpdateMsgErr,
 )
+from fsm.explanation import Explanation, explain_down
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 from fsm.messages import (
     AS_TRANS,
@@ -171,6 +172,7 @@ __all__ = [
     "Effect",
     "EnhancedRouteRefresh",
     "Event",
+    "Explanation",
     "ExtendedMessage",
     "ExtendedNextHop",
     "Family",
@@ -244,6 +246,7 @@ __all__ = [
     "UpdateMsg",
     "UpdateMsgErr",
     "UpdateSubcode",
+    "explain_down",
     "hard_reset",
     "jittered",
     "negotiate",

@@ -276,7 +276,7 @@ class BgpFsm:
             case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
                 return self._cease(event)
             case HoldTimerExpires():  # 10
-                return self._fail(HoldTimerExpired(text="no OPEN came"))
+                return self._fail(HoldTimerExpired(text=self._silence("no OPEN")))
             case TcpConnectionFails():  # 18
                 return self._disconnected(event, State.ACTIVE)
             case BgpOpen():  # 19
@@ -305,7 +305,7 @@ class BgpFsm:
             case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
                 return self._cease(event)
             case HoldTimerExpires():  # 10
-                return self._fail(HoldTimerExpired(text="no KEEPALIVE came"))
+                return self._fail(HoldTimerExpired(text=self._silence("no KEEPALIVE")))
             case KeepaliveTimerExpires():  # 11
                 self._send_keepalive()
                 return State.OPEN_CONFIRM
@@ -336,7 +336,7 @@ class BgpFsm:
             case ManualStop() | AutomaticStop() | OpenCollisionDump():  # 2, 8, 23
                 return self._cease(event)
             case HoldTimerExpires():  # 10
-                return self._fail(HoldTimerExpired(text="the peer was silent"))
+                return self._fail(HoldTimerExpired(text=self._silence("no message")))
             case KeepaliveTimerExpires() | SendEvent():  # 11
                 self._heed_sending(event)
                 return State.ESTABLISHED
@@ -514,6 +514,11 @@ class BgpFsm:
         if self.negotiated and self.negotiated.keepalive_time:
             seconds = jittered(self.negotiated.keepalive_time, self._chance)
             self.timers.start(Timer.KEEPALIVE, seconds, self._now)
+
+    def _silence(self, what: str) -> str:
+        """Say what was not heard, and for how long."""
+        agreed = self.negotiated.hold_time if self.negotiated else 0
+        return f"{what} came for {agreed or self._config.open_hold_time:g} s"
 
     def _restart_hold_timer(self) -> None:
         """RFC 4271 §4.4: with a hold time of zero neither timer runs."""

@@ -121,6 +121,9 @@ class Session:
         self.config = config
         self.history: deque[HistoryEntry] = deque(maxlen=HISTORY_LENGTH)
         self.last_down: DownReason | None = None
+        """Why the session or an attempt ended last; a collision is no reason."""
+        self.last_attempt: DownReason | None = None
+        """The same, collisions included."""
         self.established_since: float | None = None
         self._outgoing = BgpFsm(config, Side.OUTGOING)
         self._incoming = BgpFsm(config, Side.INCOMING)
@@ -424,9 +427,11 @@ class Session:
                     self.established_since = now
                 case SessionDown(reason=reason):
                     self._lived(now)
-                    self.last_down = reason
-                case AttemptFailed(reason=reason) if not _is_collision(reason):
-                    self.last_down = reason
+                    self.last_down = self.last_attempt = reason
+                case AttemptFailed(reason=reason):
+                    self.last_attempt = reason
+                    if not _is_collision(reason):
+                        self.last_down = reason
                 case _:
                     pass
 

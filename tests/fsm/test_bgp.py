@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fsm.bgp import BgpFsm
+from fsm.capabilities import GracefulRestart
 from fsm.config import LARGE_HOLD_TIME
 from fsm.effects import (
     AttemptFailed,
@@ -19,6 +20,8 @@ from fsm.effects import (
 )
 from fsm.errors import BgpError, MessageHeaderError, OpenMessageError, UpdateMessageError
 from fsm.events import (
+    AutomaticStart,
+    AutomaticStartWithDampPeerOscillations,
     AutomaticStop,
     BgpHeaderErr,
     BgpOpen,
@@ -28,8 +31,11 @@ from fsm.events import (
     KeepAliveMsg,
     ManualStart,
     ManualStop,
+    MessageSent,
     NotifMsg,
     RouteRefreshMsg,
+    SendBlocked,
+    SendProgress,
     Side,
     TcpConnectionFails,
     TcpCrAcked,
@@ -45,6 +51,7 @@ from tests.support.duet import config, mirrored
 from tests.support.fsm_grid import machine_in, peer_open
 
 OUT = Side.OUTGOING
+DAMPED = AutomaticStartWithDampPeerOscillations()
 LATE = (State.OPEN_SENT, State.OPEN_CONFIRM, State.ESTABLISHED)
 
 
@@ -258,6 +265,106 @@ def test_failures_are_counted_until_somebody_starts_or_stops() -> None:
     assert fsm.connect_retry_counter == 1
     fsm.handle(ManualStart(), 2.0)
     assert fsm.connect_retry_counter == 0
+
+
+@pytest.mark.parametrize(("event", "count"), [(AutomaticStart(), 0), (DAMPED, 1)])
+def test_a_damped_start_forgets_no_failure(event: Event, count: int) -> None:
+    """RFC 4271 §8.2.2: events 1 and 3-5 set the ConnectRetryCounter to zero."""
+    fsm = machine(State.ESTABLISHED)
+    fsm.handle(TcpConnectionFails(OUT), 1.0)
+    fsm.handle(event, 2.0)
+    assert fsm.connect_retry_counter == count
+
+
+@pytest.mark.parametrize("state", LATE)
+def test_a_version_that_is_not_spoken_there_is_a_failure_only_of_a_session(state: State) -> None:
+    """RFC 4271 §8.2.2 event 24."""
+    fsm = machine(state)
+    fsm.handle(NotifMsg(OUT, Notification(2, 1, b"\x00\x03")), 1.0)
+    assert fsm.connect_retry_counter == (state is State.ESTABLISHED)
+
+
+@pytest.mark.parametrize(("word", "counted"), [(Notification(2, 1), 0), (Notification(6, 2), 1)])
+def test_in_the_delay_too_a_version_error_is_no_failure(word: Notification, counted: int) -> None:
+    """RFC 4271 §8.2.2 event 24."""
+    fsm = machine(State.CONNECT, delay_open_time=5)
+    fsm.handle(NotifMsg(OUT, word), 1.0)
+    assert (fsm.state, fsm.connect_retry_counter) == (State.IDLE, counted)
+
+
+@pytest.mark.parametrize("notify", [True, False])
+def test_without_an_open_of_ours_a_notification_is_sent_only_if_configured(notify: bool) -> None:
+    """RFC 4271 §8.1.1 (SendNOTIFICATIONwithoutOPEN)."""
+    fsm = machine(State.CONNECT, delay_open_time=5, notify_without_open=notify)
+    expected = [Notification(1, 1)] if notify else []
+    assert sent(fsm, BgpHeaderErr(OUT, MessageHeaderError(1))) == expected
+    assert fsm.state is State.IDLE
+
+
+def test_a_connection_without_an_open_is_given_up_after_the_configured_time() -> None:
+    fsm = machine(State.OPEN_SENT, open_hold_time=7)
+    assert [type(effect) for effect in fsm.expire(7.0)] == [Send, Close, AttemptFailed]
+
+
+def test_without_hold_time_the_wait_for_the_first_keepalive_is_bounded_too() -> None:
+    fsm = machine(State.OPEN_CONFIRM, hold_time=0, open_hold_time=7)
+    assert fsm.timers.deadlines() == {Timer.HOLD: 7.0}
+    fsm.handle(KeepAliveMsg(OUT), 1.0)
+    assert fsm.timers.deadlines() == {}
+
+
+def test_a_peer_that_does_not_read_is_told_so_and_left() -> None:
+    """RFC 9687 §4: the timer expires although the peer is heard."""
+    fsm = machine(State.ESTABLISHED, send_hold_time=20)
+    assert fsm.handle(SendBlocked(OUT), 5.0) == []
+    fsm.handle(SendBlocked(OUT), 15.0)  # said again: it is blocked since 5.0
+    told = DownReason(DownKind.SENT, Notification(8), "the peer does not read")
+    assert fsm.expire(25.0) == [Send(OUT, Notification(8)), Close(OUT), SessionDown(OUT, told)]
+
+
+@pytest.mark.parametrize(("is_drained", "deadline"), [(True, None), (False, 38.0)])
+def test_a_peer_that_reads_again_has_time_again(is_drained: bool, deadline: float | None) -> None:
+    """RFC 9687 §4."""
+    fsm = machine(State.ESTABLISHED, send_hold_time=20)
+    fsm.handle(SendBlocked(OUT), 10.0)
+    fsm.handle(SendProgress(OUT, is_drained=is_drained), 18.0)
+    assert fsm.timers.deadlines().get(Timer.SEND_HOLD) == deadline
+
+
+def test_without_a_send_hold_time_a_peer_may_read_when_it_likes() -> None:
+    fsm = machine(State.ESTABLISHED, send_hold_time=0)
+    fsm.handle(SendBlocked(OUT), 10.0)
+    fsm.handle(SendProgress(OUT, is_drained=False), 11.0)
+    assert Timer.SEND_HOLD not in fsm.timers.running
+
+
+def test_an_update_of_ours_spares_a_keepalive() -> None:
+    """RFC 4271 §8.2.2: the KeepaliveTimer restarts with each KEEPALIVE or UPDATE sent."""
+    fsm = machine(State.ESTABLISHED)
+    fsm.handle(MessageSent(OUT), 7.0)
+    assert fsm.timers.deadlines()[Timer.KEEPALIVE] == 37.0
+    silent = machine(State.ESTABLISHED, hold_time=0)
+    silent.handle(MessageSent(OUT), 7.0)
+    assert silent.timers.running == []
+
+
+@pytest.mark.parametrize(
+    "stop", [ManualStop(message="bye", hard=True), AutomaticStop(2, b"\3bye", hard=True)]
+)
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_hard_stop_is_a_hard_reset_for_a_peer_that_restarts_gracefully(
+    stop: Event, agreed: bool
+) -> None:
+    """RFC 8538 §3."""
+    graceful = GracefulRestart(False, True, 120, ())
+    of = config(graceful_restart=graceful)
+    fsm = BgpFsm(of, OUT)
+    received = mirrored(of, graceful_restart=graceful if agreed else None).open_message()
+    for event in (ManualStart(), TcpCrAcked(OUT), BgpOpen(OUT, received), KeepAliveMsg(OUT)):
+        fsm.handle(event, 0.0)
+    plain = Notification(6, 2, b"\x03bye")
+    wrapped = Notification(6, 9, b"\x06\x02\x03bye")
+    assert sent(fsm, stop) == [wrapped if agreed else plain]
 
 
 def test_a_machine_can_be_printed_whole() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm.notifications import Cease, Code, Notification, shutdown_communication
+from fsm.notifications import Cease, Code, Notification, hard_reset, shutdown_communication
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,12 @@ from fsm.notifications import Cease, Code, Notification, shutdown_communication
         (Notification(2, 7, b"\x01\x04"), "OPEN Message Error/Unsupported Capability [01 04]"),
         (Notification(6, 2, b"\x02hi"), 'Cease/Administrative Shutdown "hi"'),
         (Notification(6, 2, b"\x00"), "Cease/Administrative Shutdown"),
+        (
+            Notification(6, 9, b"\x06\x04\x02hi"),
+            'Cease/Hard Reset (Cease/Administrative Reset "hi")',
+        ),
+        (Notification(6, 9, b"\x04\x00"), "Cease/Hard Reset (Hold Timer Expired)"),
+        (Notification(6, 9), "Cease/Hard Reset"),
         (Notification(6, 77), "Cease/subcode 77"),
         (Notification(99, 1), "Error 99/subcode 1"),
     ],
@@ -57,3 +63,18 @@ def test_a_text_shorter_than_its_length_is_still_shown() -> None:
 @given(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=300))
 def test_whatever_a_peer_sends_can_be_read_aloud(code: int, subcode: int, data: bytes) -> None:
     assert str(Notification(code, subcode, data)).isprintable()
+
+
+def test_a_hard_reset_holds_the_true_reason() -> None:
+    """RFC 8538 §3."""
+    reason = Notification(6, 2, shutdown_communication("bye"))
+    wrapped = hard_reset(reason)
+    assert wrapped == Notification(6, 9, b"\x06\x02\x03bye")
+    assert (wrapped.is_hard_reset, wrapped.inner, wrapped.communication) == (True, reason, "bye")
+    assert (reason.is_hard_reset, reason.inner) == (False, None)
+
+
+def test_hard_resets_within_each_other_are_octets() -> None:
+    nested = Notification(6, 9, b"\x06\x09" * 30000)
+    assert (nested.inner, nested.communication) == (None, None)
+    assert str(nested).startswith("Cease/Hard Reset [06 09")

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from fsm.effects import CancelDial, Close, Dial, Send, SessionUp, StateChanged
 from fsm.events import (
+    AutomaticStart,
+    AutomaticStartWithDampPeerOscillations,
+    AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment,
+    AutomaticStartWithPassiveTcpEstablishment,
     AutomaticStop,
     BgpOpen,
     Event,
     IdleHoldTimerExpires,
     KeepAliveMsg,
     ManualStart,
+    ManualStartWithPassiveTcpEstablishment,
     ManualStop,
     NotifMsg,
+    SendBlocked,
+    SendProgress,
     Side,
+    StartEvent,
     TcpConnectionConfirmed,
     TcpConnectionFails,
+    TcpConnectionValid,
     TcpCrAcked,
+    TcpCrInvalid,
     Tick,
     UpdateMsg,
 )
@@ -155,9 +167,9 @@ def test_a_failure_holds_the_whole_session() -> None:
     assert one.would_accept()
 
 
-def waits(lifetime: float, count: int) -> list[float]:
+def waits(lifetime: float, count: int, **changes: object) -> list[float]:
     """Return the back-offs of a session that falls again and again after a while."""
-    one, now, found = Session(config(idle_hold=(5, 30))), 0.0, []
+    one, now, found = Session(config(idle_hold=(5, 30), **changes)), 0.0, []
     one.handle(ManualStart(), now)
     for _ in range(count):
         for event in UP[1:]:
@@ -211,6 +223,93 @@ def test_a_stop_gives_up_the_dial_in_flight() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        AutomaticStart(),
+        AutomaticStartWithPassiveTcpEstablishment(),
+        AutomaticStartWithDampPeerOscillations(),
+        AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment(),
+    ],
+)
+def test_automatic_starts_can_be_forbidden(event: StartEvent) -> None:
+    """RFC 4271 §8.1.1 (AllowAutomaticStart)."""
+    assert session(event).is_started
+    one = session(event, allow_automatic_start=False)
+    assert (one.is_started, one.state, one.deadline) == (False, State.IDLE, None)
+
+
+def test_without_automatic_starts_a_session_that_fell_stays_down() -> None:
+    """RFC 4271 §8.1.1 (AllowAutomaticStart)."""
+    one = session(*UP, TcpConnectionFails(OUT), allow_automatic_start=False)
+    assert (one.state, one.deadline, one.would_accept()) == (State.IDLE, None, False)
+    assert Dial() in one.handle(ManualStart(), 1.0)
+
+
+def test_automatic_stops_can_be_forbidden() -> None:
+    """RFC 4271 §8.1.1 (AllowAutomaticStop)."""
+    assert session(*UP, AutomaticStop(), allow_automatic_stop=False).state is State.ESTABLISHED
+
+
+def test_a_stop_may_say_when_to_start_again() -> None:
+    one = session(*UP, AutomaticStop(1, restart_after=600))
+    assert one.timers == {(None, Timer.IDLE_HOLD): 600.0}
+    assert Dial() in one.handle(Tick(), 600.0)
+
+
+def test_a_stop_may_be_for_good() -> None:
+    one = session(*UP, AutomaticStop(1, restart_after=inf))
+    assert (one.is_started, one.state, one.deadline) == (False, State.IDLE, None)
+
+
+def test_a_stop_during_the_back_off_may_move_its_end() -> None:
+    one = session(*UP, TcpConnectionFails(OUT), AutomaticStop(1, restart_after=600))
+    assert one.timers == {(None, Timer.IDLE_HOLD): 600.0}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ManualStartWithPassiveTcpEstablishment(), AutomaticStartWithPassiveTcpEstablishment()],
+)
+def test_a_passive_start_listens_first_and_does_so_again(event: StartEvent) -> None:
+    """RFC 4271 §8.1.2 events 4 and 5."""
+    one = session(event, connect_retry_time=30)
+    assert (one.state, one.would_accept(), one.deadline) == (State.ACTIVE, True, 30.0)
+    one.handle(TcpConnectionConfirmed(IN), 1.0)
+    one.handle(NotifMsg(IN, Notification(6, 2)), 2.0)
+    assert one.is_holding
+    assert Dial() not in one.handle(Tick(), 7.0)
+    assert (one.state, one.would_accept(), one.deadline) == (State.ACTIVE, True, 37.0)
+    assert Dial() in one.handle(Tick(), 37.0)
+
+
+def test_a_damped_start_waits_for_the_end_of_the_back_off() -> None:
+    """RFC 4271 §8.1.2 events 6 and 7."""
+    one = session(*UP, TcpConnectionFails(OUT))
+    assert one.handle(AutomaticStartWithDampPeerOscillations(), 1.0) == []
+    assert Dial() in one.handle(AutomaticStart(), 1.0)
+
+
+def test_without_damping_the_back_off_does_not_grow() -> None:
+    """RFC 4271 §8.1.1 (DampPeerOscillations)."""
+    assert waits(lifetime=0.0, count=3, damp_peer_oscillations=False) == [5, 5, 5]
+
+
+@pytest.mark.parametrize("event", [TcpConnectionValid(IN), TcpCrInvalid(IN)])
+def test_word_of_a_connection_request_is_kept_and_changes_nothing(event: Event) -> None:
+    """RFC 4271 §8.1.4 events 14 and 15."""
+    one = session(ManualStart())
+    assert one.handle(event, 1.0) == []
+    assert one.history[-1].event == event
+
+
+def test_word_of_progress_takes_no_place_in_the_history() -> None:
+    one = session(*UP)
+    for event in (SendBlocked(OUT), SendProgress(OUT)):
+        assert one.handle(event, 1.0) == []
+    assert [entry.event for entry in one.history] == [*UP]
+
+
 def test_the_end_of_a_back_off_is_not_for_others_to_say() -> None:
     assert session().handle(IdleHoldTimerExpires(), 1.0) == []
 
@@ -223,6 +322,15 @@ def test_a_peer_that_cannot_bear_capabilities_gets_an_open_without() -> None:
     assert sent(one, TcpCrAcked(OUT)) == [(OUT, plain)]
     for event in (BgpOpen(OUT, PEER), KeepAliveMsg(OUT), TcpConnectionFails(OUT), ManualStart()):
         one.handle(event, 6.0)
+    assert sent(one, TcpCrAcked(OUT)) == [(OUT, config().open_message())]
+
+
+def test_another_complaint_about_the_bare_open_brings_the_capabilities_back() -> None:
+    one = session(ManualStart(), TcpCrAcked(OUT), NotifMsg(OUT, Notification(2, 4)))
+    one.handle(Tick(), 5.0)
+    for event in (TcpCrAcked(OUT), NotifMsg(OUT, Notification(2, 7))):
+        one.handle(event, 6.0)
+    one.handle(Tick(), 60.0)
     assert sent(one, TcpCrAcked(OUT)) == [(OUT, config().open_message())]
 
 

@@ -89,7 +89,7 @@ def test_hold_timer_expiry_says_so_and_comes_back() -> None:
          9.002 left→right KEEPALIVE
          9.004 left→right NOTIFICATION Hold Timer Expired
          9.004 left       close
-         9.004 left       down: we sent NOTIFICATION Hold Timer Expired: the peer was silent
+         9.004 left       down: we sent NOTIFICATION Hold Timer Expired: no message came for 9 s
         14.004 left       dial #2
         14.005 right→left OPEN as=64513 hold=90 #2
         14.006 left→right OPEN as=64512 hold=9 #2

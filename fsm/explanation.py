@@ -1,0 +1,192 @@
+"""Why a session is not up, in a sentence for its operator.
+
+`explain_down` reads a `Session` and says what went wrong last, what happens now, and in how many
+seconds the next try comes. It changes nothing and needs nothing but the session and the time; how
+to reach the peer is known to the shell alone, so it says whether a password is configured.
+
+The words are for people who know their network but not the state machine: both AS numbers where
+they do not fit, whose timer it was, what the other operator wrote.
+
+Standards: RFC 4271 §6; RFC 4486 §4; RFC 8538 §3; RFC 9003 §2; RFC 9687 §4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fsm.config import SessionConfig
+from fsm.effects import DownKind, DownReason
+from fsm.events import Side
+from fsm.notifications import Cease, Code, Notification, OpenSubcode
+from fsm.session import Session
+from fsm.state import State
+from fsm.timers import Timer
+
+_SILENCE: Final = ("no answer", "timed out")
+
+_FROM_THE_SYSTEM: Final = (
+    ("refused", "the peer refuses connections: nothing listens there, or a filter rejects them"),
+    ("no route", "there is no way to the peer"),
+    ("unreachable", "there is no way to the peer"),
+    ("cannot assign", "our own address is not there"),
+    ("reset", "the peer broke the connection"),
+    ("closed", "the peer closed the connection without a word"),
+)
+"""What stands in the system's words, and what it means."""
+
+_OUR_OWN: Final = {
+    (Code.CEASE, Cease.ADMINISTRATIVE_SHUTDOWN),
+    (Code.CEASE, Cease.ADMINISTRATIVE_RESET),
+    (Code.CEASE, Cease.PEER_DECONFIGURED),
+    (Code.CEASE, Cease.OTHER_CONFIGURATION_CHANGE),
+}
+"""What we sent because somebody here wanted it so: no reason to be down once it is started."""
+
+_SENT: Final[dict[tuple[int, int], str]] = {
+    (Code.OPEN_MESSAGE_ERROR, OpenSubcode.BAD_PEER_AS): "wrong AS",
+    (
+        Code.CEASE,
+        Cease.MAXIMUM_NUMBER_OF_PREFIXES_REACHED,
+    ): "the peer sent too many prefixes",
+    (Code.CEASE, Cease.OUT_OF_RESOURCES): "we ran out of resources",
+    (Code.CEASE, Cease.BFD_DOWN): "BFD says that the peer is gone",
+    (Code.CEASE, Cease.CONNECTION_COLLISION_RESOLUTION): "collision: another connection was kept",
+    (Code.HOLD_TIMER_EXPIRED, 0): "hold timer",
+    (Code.SEND_HOLD_TIMER_EXPIRED, 0): "send hold timer",
+}
+
+_RECEIVED: Final[dict[tuple[int, int], str]] = {
+    (Code.CEASE, Cease.MAXIMUM_NUMBER_OF_PREFIXES_REACHED): (
+        "the peer takes no more prefixes: its limit for us is reached"
+    ),
+    (Code.CEASE, Cease.ADMINISTRATIVE_SHUTDOWN): "the peer is administratively down",
+    (Code.CEASE, Cease.PEER_DECONFIGURED): "the peer has no configuration for us any more",
+    (Code.CEASE, Cease.ADMINISTRATIVE_RESET): "the peer's operator reset the session",
+    (Code.CEASE, Cease.CONNECTION_REJECTED): "the peer takes no connection for now",
+    (Code.CEASE, Cease.OTHER_CONFIGURATION_CHANGE): "the peer's configuration changed",
+    (Code.CEASE, Cease.CONNECTION_COLLISION_RESOLUTION): "collision: the peer kept another one",
+    (Code.CEASE, Cease.OUT_OF_RESOURCES): "the peer ran out of resources",
+    (Code.HOLD_TIMER_EXPIRED, 0): "hold timer of the peer: it heard nothing from us",
+    (Code.SEND_HOLD_TIMER_EXPIRED, 0): "send hold timer of the peer: we did not read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a session is not up; `str` is the whole sentence.
+
+    Args:
+        cause: what went wrong last, "" if nothing did.
+        present: what happens now.
+        next_try: seconds until the session does something by itself, None if it only waits.
+    """
+
+    cause: str
+    present: str
+    next_try: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.cause}; {self.present}" if self.cause else self.present
+
+
+def explain_down(session: Session, now: float, *, has_password: bool = False) -> Explanation | None:
+    """Say why a session is not up.
+
+    Args:
+        session: any.
+        now: monotonic seconds, as for `Session.handle`.
+        has_password: connections are signed (RFC 2385), and a wrong password looks like silence.
+
+    Returns:
+        The explanation; None for a session that is up.
+    """
+    if session.state is State.ESTABLISHED:
+        return None
+    cause = _cause(session, has_password=has_password)
+    if session.is_started:
+        present, next_try = _present(session, now)
+        return Explanation(cause, present, next_try)
+    if session.stop is not None:
+        words = f' "{session.stop.message}"' if session.stop.message else ""
+        return Explanation("", f"administratively down{words}")
+    return Explanation(cause, "it stays down until it is started" if cause else "not started yet")
+
+
+def _present(session: Session, now: float) -> tuple[str, float | None]:
+    """Return what a started session is doing, and the seconds to its next try."""
+    timers = session.timers
+    deadline = timers.get((None, Timer.IDLE_HOLD), timers.get((Side.OUTGOING, Timer.CONNECT_RETRY)))
+    wait = None if deadline is None else max(0.0, deadline - now)
+    if session.is_holding:
+        return f"back-off, the next try is in {wait:.0f} s", wait
+    match session.state:
+        case State.OPEN_CONFIRM:
+            return "connected, the peer's first KEEPALIVE is awaited", None
+        case State.OPEN_SENT:
+            return "connected, the peer's OPEN is awaited", None
+        case _:
+            pass
+    if any(timer is Timer.DELAY_OPEN for _, timer in timers):
+        return "connected, our OPEN is held back", None
+    if session.is_dialing:
+        return "dialling", wait
+    if wait is None:
+        return "waiting for the peer to connect", None
+    return f"the next try is in {wait:.0f} s", wait
+
+
+def _cause(session: Session, *, has_password: bool) -> str:
+    reason = session.last_attempt
+    if reason is None:
+        return ""
+    match reason.kind:
+        case DownKind.SENT:
+            return _sent(reason)
+        case DownKind.RECEIVED:
+            return _received(reason, session.config)
+        case DownKind.TCP:
+            return _failed(reason.text, has_password=has_password)
+        case DownKind.DROPPED:
+            return f"we dropped the connection: {reason.text}"
+
+
+def _sent(reason: DownReason) -> str:
+    said = _true(reason.notification)
+    key = (said.code, said.subcode)
+    if key in _OUR_OWN:
+        return ""
+    words = _SENT.get(key)
+    if words is None and said.code == Code.OPEN_MESSAGE_ERROR:
+        words = "we refused the peer's OPEN" if reason.text else f"we refused its OPEN: {said}"
+    words = words or f"we ended it: {said}"
+    return f"{words}: {reason.text}" if reason.text else words
+
+
+def _received(reason: DownReason, config: SessionConfig) -> str:
+    said = _true(reason.notification)
+    key = (said.code, said.subcode)
+    if key == (Code.OPEN_MESSAGE_ERROR, OpenSubcode.BAD_PEER_AS):
+        return f"wrong AS: the peer expects another one from us than AS {config.local_asn}"
+    words = _RECEIVED.get(key)
+    if words is None:
+        return f"the peer ended it: {said}"
+    return f'{words}: "{said.communication}"' if said.communication else words
+
+
+def _true(said: Notification | None) -> Notification:
+    """Look into a Hard Reset; an end without a NOTIFICATION never comes here."""
+    assert said is not None
+    return said.inner or said
+
+
+def _failed(text: str, *, has_password: bool) -> str:
+    """Put the system's words about a connection into ours, and keep them."""
+    lower = text.lower()
+    if any(words in lower for words in _SILENCE):
+        suspicion = ", or the passwords of the two ends differ" if has_password else ""
+        return f"no answer from the peer: it is not there, or a filter drops us{suspicion} ({text})"
+    for found, meaning in _FROM_THE_SYSTEM:
+        if found in lower:
+            return f"{meaning} ({text})"
+    return f"the connection failed ({text})" if text else "the connection failed"

@@ -1,0 +1,186 @@
+"""Why a session is not up, in words."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from fsm.errors import MessageHeaderError
+from fsm.events import (
+    AutomaticStop,
+    BgpHeaderErr,
+    BgpOpen,
+    Event,
+    KeepAliveMsg,
+    ManualStart,
+    ManualStop,
+    NotifMsg,
+    Side,
+    TcpConnectionConfirmed,
+    TcpConnectionFails,
+    TcpCrAcked,
+    Tick,
+)
+from fsm.explanation import explain_down
+from fsm.messages import Open
+from fsm.notifications import Notification, shutdown_communication
+from fsm.session import Session
+from tests.support.duet import config, mirrored
+
+OUT, IN = Side.OUTGOING, Side.INCOMING
+PEER = mirrored(config()).open_message()
+DIALLED: tuple[Event, ...] = (ManualStart(), TcpCrAcked(OUT))
+AGREED: tuple[Event, ...] = (*DIALLED, BgpOpen(OUT, PEER))
+UP: tuple[Event, ...] = (*AGREED, KeepAliveMsg(OUT))
+BACK_OFF = "; back-off, the next try is in 4 s"
+
+
+def explained(
+    *events: Event, now: float = 1.0, has_password: bool = False, **changes: object
+) -> tuple[str, float | None]:
+    one = Session(config(**changes))
+    for event in events:
+        one.handle(event, now if isinstance(event, Tick) else 0.0)
+    explanation = explain_down(one, now, has_password=has_password)
+    assert explanation is not None
+    return str(explanation), explanation.next_try
+
+
+def received(code: int, subcode: int = 0, data: bytes = b"") -> tuple[Event, ...]:
+    return (*UP, NotifMsg(OUT, Notification(code, subcode, data)))
+
+
+def test_a_session_that_is_up_needs_no_explanation() -> None:
+    one = Session(config())
+    for event in UP:
+        one.handle(event, 0.0)
+    assert explain_down(one, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "sentence"),
+    [
+        ((), "not started yet"),
+        ((*UP, ManualStop()), "administratively down"),
+        ((*UP, ManualStop(message="rack 7")), 'administratively down "rack 7"'),
+        (
+            (*UP, AutomaticStop(1, restart_after=inf)),
+            "the peer sent too many prefixes; it stays down until it is started",
+        ),
+        (DIALLED, "connected, the peer's OPEN is awaited"),
+        (AGREED, "connected, the peer's first KEEPALIVE is awaited"),
+    ],
+)
+def test_who_only_waits_has_no_next_try(events: tuple[Event, ...], sentence: str) -> None:
+    assert explained(*events) == (sentence, None)
+
+
+def test_a_passive_end_waits_for_the_peer() -> None:
+    assert explained(ManualStart(), passive=True) == ("waiting for the peer to connect", None)
+
+
+def test_an_open_that_is_held_back_is_told() -> None:
+    assert explained(*DIALLED, delay_open_time=5) == ("connected, our OPEN is held back", None)
+
+
+def test_a_dial_says_when_the_next_would_come() -> None:
+    assert explained(ManualStart()) == ("dialling", 119.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            "Connection refused",
+            (
+                "the peer refuses connections: nothing listens there, or a filter rejects them"
+                " (Connection refused)"
+            ),
+        ),
+        ("No route to host", "there is no way to the peer (No route to host)"),
+        ("Network is unreachable", "there is no way to the peer (Network is unreachable)"),
+        (
+            "no answer within 30 s",
+            (
+                "no answer from the peer: it is not there, or a filter drops us"
+                " (no answer within 30 s)"
+            ),
+        ),
+        ("Too many open files", "the connection failed (Too many open files)"),
+        ("", "the connection failed"),
+    ],
+)
+def test_a_dial_that_failed_is_explained_with_the_next_one(text: str, cause: str) -> None:
+    sentence = f"{cause}; the next try is in 119 s"
+    assert explained(ManualStart(), TcpConnectionFails(OUT, text)) == (sentence, 119.0)
+
+
+def test_silence_raises_a_suspicion_where_there_is_a_password() -> None:
+    """RFC 2385 §2: a segment with a bad digest is dropped without a word."""
+    sentence, _ = explained(ManualStart(), Tick(), now=120.0, has_password=True)
+    assert sentence == (
+        "no answer from the peer: it is not there, or a filter drops us,"
+        " or the passwords of the two ends differ (no answer within 120 s); dialling"
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "cause"),
+    [
+        (
+            (*DIALLED, BgpOpen(OUT, Open(65000, 90, 1))),
+            "wrong AS: the peer says it is AS 65000, expected AS 64513",
+        ),
+        (
+            (*DIALLED, NotifMsg(OUT, Notification(2, 2))),
+            "wrong AS: the peer expects another one from us than AS 64512",
+        ),
+        (
+            (*DIALLED, BgpOpen(OUT, Open(64513, 2, 1))),
+            "we refused the peer's OPEN: the peer offers a hold time of 2 s",
+        ),
+        ((*UP, AutomaticStop(1)), "the peer sent too many prefixes"),
+        ((*UP, AutomaticStop(10)), "BFD says that the peer is gone"),
+        (
+            (*UP, BgpHeaderErr(OUT, MessageHeaderError(3, b"\x09"))),
+            "we ended it: Message Header Error/Bad Message Type [09]",
+        ),
+        (received(6, 1), "the peer takes no more prefixes: its limit for us is reached"),
+        (received(6, 2), "the peer is administratively down"),
+        (
+            received(6, 2, shutdown_communication("back at 5")),
+            'the peer is administratively down: "back at 5"',
+        ),
+        (received(6, 9, b"\x06\x03"), "the peer has no configuration for us any more"),
+        (received(4), "hold timer of the peer: it heard nothing from us"),
+        (received(3, 1), "the peer ended it: UPDATE Message Error/Malformed Attribute List"),
+        (
+            (*UP, TcpConnectionFails(OUT, "the peer closed the connection")),
+            "the peer closed the connection without a word (the peer closed the connection)",
+        ),
+    ],
+)
+def test_what_ended_it_is_told_with_the_back_off(events: tuple[Event, ...], cause: str) -> None:
+    assert explained(*events) == (cause + BACK_OFF, 4.0)
+
+
+def test_the_hold_timer_is_told_with_its_time() -> None:
+    sentence, next_try = explained(*UP, Tick(), now=90.0)
+    assert sentence == "hold timer: no message came for 90 s; back-off, the next try is in 5 s"
+    assert next_try == 5.0
+
+
+def test_a_stop_from_here_is_no_reason_any_more_once_it_is_started_again() -> None:
+    assert explained(*UP, ManualStop(), ManualStart()) == ("dialling", 119.0)
+
+
+def test_a_collision_is_told_while_it_is_the_last_thing_that_happened() -> None:
+    """RFC 4271 §6.8."""
+    preferred = mirrored(config(), router_id=0x0A000009).open_message()
+    events = (ManualStart(), TcpConnectionConfirmed(IN), TcpCrAcked(OUT))
+    crossed = (*events, BgpOpen(OUT, preferred), BgpOpen(IN, preferred))
+    sentence, _ = explained(*crossed, router_id=1)
+    assert sentence == (
+        "collision: another connection was kept; connected, the peer's first KEEPALIVE is awaited"
+    )
