@@ -6,16 +6,25 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from lab.errors import LabError
 from lab.topology import Family
 
-if TYPE_CHECKING:
-    from lab.lab import RunningNode
-
 POLL = 0.05
 """Seconds between two looks."""
+
+
+class Watched(Protocol):
+    """What can be looked at: `lab.lab.RunningNode`, or whatever runs commands like one."""
+
+    name: str
+
+    def execute(self, argv: Sequence[str]) -> str:
+        """Run a command there and give what it prints."""
+
+    def last_words(self) -> str:
+        """Give the end of its log."""
 
 
 class StillNot(LabError):  # noqa: N818 - reads as what it says
@@ -27,7 +36,7 @@ def wait_until(
     what: str,
     *,
     seconds: float = 30.0,
-    nodes: Sequence[RunningNode] = (),
+    nodes: Sequence[Watched] = (),
 ) -> float:
     """Look again and again until a condition holds.
 
@@ -79,7 +88,7 @@ class KernelRoute:
     metric: int = 0
 
 
-def kernel_routes(node: RunningNode, family: Family) -> dict[str, KernelRoute]:
+def kernel_routes(node: Watched, family: Family) -> dict[str, KernelRoute]:
     """Read a node's main table, best metric of each prefix first."""
     said = node.execute(["ip", "-j", f"-{family.version}", "-d", "route", "show", "table", "main"])
     found: dict[str, KernelRoute] = {}
@@ -121,7 +130,7 @@ def _prefix(text: str, family: Family) -> str:
     return f"{text}/{32 if family is Family.IPV4 else 128}"
 
 
-def ping(node: RunningNode, address: str, *, source: str | None = None, count: int = 1) -> bool:
+def ping(node: Watched, address: str, *, source: str | None = None, count: int = 1) -> bool:
     """Tell whether a ping from a node is answered."""
     argv = ["ping", "-q", "-n", "-c", str(count), "-i", "0.2", "-W", "1"]
     argv += ["-I", source] if source else []

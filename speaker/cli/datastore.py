@@ -10,7 +10,7 @@ import typer
 
 from speaker.config.across import problems_across
 from speaker.config.problems import Problem
-from speaker.config.reading import Report
+from speaker.config.report import Report
 from speaker.config.store import Resources
 from speaker.datastore.directory import load_directory, read_all
 from speaker.errors import ConfigError

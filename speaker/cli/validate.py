@@ -12,7 +12,7 @@ import typer
 from speaker.cli.datastore import read_reports, show_problem
 from speaker.cli.options import Output, OutputOption
 from speaker.cli.tables import write_lines
-from speaker.config.reading import Report
+from speaker.config.report import Report
 
 
 def validate(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from speaker.config.kinds import Kind
 from speaker.config.problems import Problem
-from speaker.config.reading import Report
+from speaker.config.report import Report
 from speaker.config.resources import BGPPeer, Node
 from speaker.config.store import duplicate
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +26,7 @@ from speaker.config.effects import without_effect
 from speaker.config.kinds import Kind, find_kind, unknown_kind
 from speaker.config.models import Resource, fields_of
 from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean
+from speaker.config.report import Report
 from speaker.config.resources import MODELS
 from speaker.config.rules import cautions_of, errors_of
 from speaker.config.scalars import ScalarError
@@ -33,42 +34,6 @@ from speaker.config.trees import name_of
 
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
 """What Calico's resources may be called in; the older group has the same fields."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of one document.
-
-    Attributes:
-        kind: as found, canonical where it is known; empty when there is none.
-        resource: present if and only if the document is valid.
-    """
-
-    file: str
-    index: int
-    kind: str = ""
-    name: str = ""
-    resource: Resource | None = None
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
-    line: int = field(default=1, compare=False)
-
-    @property
-    def valid(self) -> bool:
-        """Tell whether the document may be used."""
-        return not self.problems
-
-    def as_json(self) -> dict[str, object]:
-        """Give the object of ``wren validate -o json``."""
-        return {
-            "file": self.file,
-            "index": self.index,
-            "kind": self.kind,
-            "name": self.name,
-            "valid": self.valid,
-            "problems": [problem.as_json() for problem in self.problems],
-            "warnings": [warning.as_json() for warning in self.warnings],
-        }
 
 
 def read_file(text: str, file: str) -> list[Report]:

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 from speaker.config.kinds import Kind
 from speaker.config.models import Resource
 from speaker.config.problems import Problem
-from speaker.config.reading import Report
+from speaker.config.report import Report
 from speaker.config.resources import (
     BGPConfiguration,
     BGPFilter,

@@ -32,7 +32,8 @@ from watchfiles import awatch
 
 from speaker.config.kinds import Kind
 from speaker.config.problems import Problem
-from speaker.config.reading import Report, read_file
+from speaker.config.reading import read_file
+from speaker.config.report import Report
 from speaker.config.store import Resources, build
 from speaker.errors import ConfigError
 

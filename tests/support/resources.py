@@ -8,7 +8,8 @@ from textwrap import dedent
 from typing import Any
 
 from speaker.config.plan import Plan, resolve
-from speaker.config.reading import Report, read_file
+from speaker.config.reading import read_file
+from speaker.config.report import Report
 from speaker.config.store import Resources, build
 
 V3 = "projectcalico.org/v3"

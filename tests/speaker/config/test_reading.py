@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from speaker.config.effects import NOT_YET_EFFECTIVE
 from speaker.config.kinds import Kind
 from speaker.config.models import fields_of
-from speaker.config.reading import Report, read_file, validate
+from speaker.config.reading import read_file, validate
+from speaker.config.report import Report
 from speaker.config.resources import (
     BGPConfigurationSpec,
     BGPFilterSpec,
