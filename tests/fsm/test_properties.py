@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm.bgp import BgpFsm
+from fsm.capabilities import GracefulRestart, Role
 from fsm.effects import CancelDial, Close, Dial, Send, SessionDown, SessionUp, StateChanged
 from fsm.events import (
     Event,
@@ -19,8 +20,10 @@ from fsm.events import (
     TcpCrAcked,
     Tick,
 )
+from fsm.explanation import explain_down
 from fsm.session import Session, SessionConfig
 from fsm.state import State
+from fsm.timers import Timer
 from tests.support.duet import Duet, config, mirrored
 from tests.support.fsm_grid import events, peer_open
 
@@ -31,6 +34,14 @@ configs = st.builds(
     passive=st.booleans(),
     router_id=st.sampled_from([1, 0x0A000009]),
     connect_retry_time=st.sampled_from([1.0, 120.0]),
+    open_hold_time=st.sampled_from([4.0, 240.0]),
+    send_hold_time=st.sampled_from([None, 0.0, 2.0]),
+    allow_automatic_start=st.booleans(),
+    allow_automatic_stop=st.booleans(),
+    damp_peer_oscillations=st.booleans(),
+    notify_without_open=st.booleans(),
+    role=st.sampled_from([None, Role.PEER]),
+    graceful_restart=st.sampled_from([None, GracefulRestart(False, True, 120, ())]),
 )
 steps = st.lists(
     st.tuples(
@@ -100,8 +111,20 @@ class Shell:
         assert (one.established_since is not None) == self.is_up
         if self.is_up:
             assert len(self.connections) == 1
+        assert one.is_started == (one.state is not State.IDLE or one.is_holding)
+        for side in set() if self.is_up else self.connections:
+            timers = {timer for owner, timer in one.timers if owner is side}
+            assert timers & {Timer.HOLD, Timer.DELAY_OPEN}, "half-open without end"
+        self.check_explanation()
         if one.state is State.IDLE and not one.is_holding:
             assert not [key for key in one.timers if key[0] is Side.OUTGOING]
+
+    def check_explanation(self) -> None:
+        explanation = explain_down(self.session, 0.0)
+        assert (explanation is None) == self.is_up
+        if explanation is not None:
+            assert str(explanation).isprintable()
+            assert explanation.next_try is None or explanation.next_try >= 0
 
 
 @settings(max_examples=300, deadline=None)

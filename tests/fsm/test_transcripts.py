@@ -5,9 +5,20 @@ from __future__ import annotations
 
 import pytest
 
+from fsm.capabilities import GracefulRestart, Role
 from fsm.errors import BgpError, MessageHeaderError, OpenMessageError, UpdateMessageError
-from fsm.events import AutomaticStop, ManualStart, ManualStop
+from fsm.events import (
+    AutomaticStop,
+    ManualStart,
+    ManualStartWithPassiveTcpEstablishment,
+    ManualStop,
+    MessageSent,
+    SendBlocked,
+    SendProgress,
+    Side,
+)
 from fsm.messages import Keepalive, Open
+from fsm.notifications import Notification
 from fsm.session import SessionConfig
 from fsm.state import State
 from tests.support.duet import Duet, Said, Script, Update, config, lines, mirrored
@@ -300,3 +311,219 @@ def test_after_any_error_the_session_comes_back(error: BgpError) -> None:
     duet.say("right", error)
     duet.run(until=10)
     assert duet.left.state is State.ESTABLISHED
+
+
+def test_a_peer_that_cannot_bear_capabilities_gets_a_session_without() -> None:
+    """RFC 5492 §3."""
+    of = config()
+    script = Script(on_open=(Notification(2, 4),))
+    duet = started(of, script)
+    duet.run(until=1)
+    script.on_open = (mirrored(of).open_message(with_capabilities=False), Keepalive())
+    duet.run(until=6)
+    assert duet.transcript == lines("""
+         0.000 left       dial
+         0.002 left→right OPEN as=64512 hold=90
+         0.003 right→left NOTIFICATION OPEN Message Error/Unsupported Optional Parameter
+         0.004 left       close
+         0.004 left       failed: the peer sent NOTIFICATION OPEN Message Error/Unsupported Optional Parameter
+         5.004 left       dial #2
+         5.006 left→right OPEN as=64512 hold=90 #2
+         5.007 right→left OPEN as=64513 hold=90 #2
+         5.007 right→left KEEPALIVE #2
+         5.008 left→right KEEPALIVE #2
+         5.008 left       up hold=90 #2
+    """)
+    assert duet.left.negotiated is not None
+    assert not duet.left.negotiated.four_octet_as
+
+
+def test_two_ends_that_restart_gracefully_part_for_good_by_a_hard_reset() -> None:
+    """RFC 8538 §3."""
+    graceful = GracefulRestart(False, True, 120, ())
+    of = config(graceful_restart=graceful)
+    duet = started(of, mirrored(of, passive=True, graceful_restart=graceful))
+    duet.run(until=1)
+    duet.lines.clear()
+    duet.tell("left", ManualStop(message="rack 7", hard=True))
+    duet.run(until=2)
+    assert duet.transcript == lines("""
+         1.000 left→right NOTIFICATION Cease/Hard Reset (Cease/Administrative Shutdown "rack 7")
+         1.000 left       close
+         1.000 left       down: we sent NOTIFICATION Cease/Hard Reset (Cease/Administrative Shutdown "rack 7")
+         1.001 right      close
+         1.001 right      down: the peer sent NOTIFICATION Cease/Hard Reset (Cease/Administrative Shutdown "rack 7")
+    """)
+    reason = duet.right.last_down
+    assert reason is not None
+    assert (reason.is_hard_reset, reason.communication) == (True, "rack 7")
+
+
+def test_a_peer_that_speaks_and_does_not_read_is_left() -> None:
+    """RFC 9687 §4: what the peer says keeps the HoldTimer at bay, but not the SendHoldTimer."""
+    of = config(hold_time=9, send_hold_time=12)
+    duet = started(of, mirrored(of, passive=True))
+    duet.run(until=1)
+    duet.tell("left", SendBlocked(Side.OUTGOING))
+    duet.run(until=5)
+    duet.tell("left", SendProgress(Side.OUTGOING, is_drained=False))
+    duet.run(until=17.1)
+    assert [line for line in duet.lines if "KEEPALIVE" not in line][5:] == lines("""
+        17.000 left→right NOTIFICATION Send Hold Timer Expired
+        17.000 left       close
+        17.000 left       down: we sent NOTIFICATION Send Hold Timer Expired: the peer does not read
+        17.001 right      close
+        17.001 right      down: the peer sent NOTIFICATION Send Hold Timer Expired
+    """).splitlines()
+
+
+def test_updates_take_the_place_of_keepalives() -> None:
+    """RFC 4271 §8.2.2."""
+    of = config(hold_time=9)
+    duet = started(of, mirrored(of, passive=True))
+    for moment in (2, 4, 6):
+        duet.run(until=moment)
+        duet.tell("left", MessageSent(Side.OUTGOING))
+    duet.run(until=9.5)
+    assert [line for line in duet.lines if "left→right KEEPALIVE" in line] == lines("""
+         0.002 left→right KEEPALIVE
+         9.000 left→right KEEPALIVE
+    """).splitlines()
+
+
+def test_roles_that_do_not_fit_are_told_to_both_operators() -> None:
+    """RFC 9234 §4.2."""
+    of = config(role=Role.CUSTOMER)
+    duet = started(of, mirrored(of, role=Role.PEER, passive=True))
+    duet.run(until=1)
+    assert duet.transcript == lines("""
+         0.000 left       dial
+         0.001 right→left OPEN as=64513 hold=90
+         0.002 left→right OPEN as=64512 hold=90
+         0.002 left→right NOTIFICATION OPEN Message Error/Role Mismatch
+         0.002 left       close
+         0.002 left       failed: we sent NOTIFICATION OPEN Message Error/Role Mismatch: our role is customer, and the peer says peer about its own
+         0.003 right→left NOTIFICATION OPEN Message Error/Role Mismatch
+         0.003 right      close
+         0.003 right      failed: we sent NOTIFICATION OPEN Message Error/Role Mismatch: our role is peer, and the peer says customer about its own
+    """)
+
+
+def test_a_peer_without_what_is_required_is_told_what_it_lacks() -> None:
+    """RFC 5492 §5."""
+    of = config(required=frozenset({65}))
+    duet = started(of, mirrored(of, four_octet_as=False, passive=True))
+    duet.run(until=0.002)
+    assert (
+        duet.lines[-3:]
+        == lines("""
+         0.002 left→right NOTIFICATION OPEN Message Error/Unsupported Capability [41 04 00 00 fc 00]
+         0.002 left       close
+         0.002 left       failed: we sent NOTIFICATION OPEN Message Error/Unsupported Capability [41 04 00 00 fc 00]: the peer lacks what is required: FourOctetAs
+    """).splitlines()
+    )
+
+
+def test_a_peer_that_connects_and_says_nothing_is_left_after_a_while() -> None:
+    """RFC 4271 §8.2.2: the HoldTimer of OpenSent, here with a shorter time."""
+    duet = started(config(open_hold_time=30), Script())
+    duet.run(until=31)
+    assert duet.transcript == lines("""
+         0.000 left       dial
+         0.002 left→right OPEN as=64512 hold=90
+        30.002 left→right NOTIFICATION Hold Timer Expired
+        30.002 left       close
+        30.002 left       failed: we sent NOTIFICATION Hold Timer Expired: no OPEN came for 30 s
+    """)
+
+
+def test_a_peer_that_never_confirms_is_left_also_without_a_hold_time() -> None:
+    of = config(hold_time=0, open_hold_time=30)
+    duet = started(of, Script(on_open=(mirrored(of).open_message(),)))
+    duet.run(until=31)
+    assert (
+        duet.lines[-1:]
+        == lines("""
+        30.004 left       failed: we sent NOTIFICATION Hold Timer Expired: no KEEPALIVE came for 30 s
+    """).splitlines()
+    )
+
+
+def test_a_dial_that_nobody_answers_is_given_up_and_told() -> None:
+    duet = Duet(config(connect_retry_time=5), Script())
+    duet.is_cut = True
+    duet.tell("left", ManualStart())
+    duet.run(until=9)
+    assert duet.transcript == lines("""
+         0.000 left       dial
+         5.000 left       cancel dial
+         5.000 left       failed: the connection failed: no answer within 5 s
+         5.000 left       dial #2
+    """)
+
+
+def test_too_many_prefixes_end_the_session_until_the_restart_time_is_over() -> None:
+    """RFC 4486 §4."""
+    of = config(hold_time=0)
+    duet = started(of, mirrored(of, passive=True))
+    duet.run(until=1)
+    duet.lines.clear()
+    duet.tell("left", AutomaticStop(1, bytes.fromhex("0001 01 00000064"), restart_after=600))
+    duet.run(until=601)
+    assert duet.transcript == lines("""
+         1.000 left→right NOTIFICATION Cease/Maximum Number Of Prefixes Reached [00 01 01 00 00 00 64]
+         1.000 left       close
+         1.000 left       down: we sent NOTIFICATION Cease/Maximum Number Of Prefixes Reached [00 01 01 00 00 00 64]
+         1.001 right      close
+         1.001 right      down: the peer sent NOTIFICATION Cease/Maximum Number Of Prefixes Reached [00 01 01 00 00 00 64]
+       601.000 left       dial #2
+    """)
+
+
+def test_a_session_that_may_not_start_by_itself_stays_down() -> None:
+    """RFC 4271 §8.1.1 (AllowAutomaticStart)."""
+    of = config(allow_automatic_start=False)
+    duet = started(of, mirrored(of, passive=True))
+    duet.run(until=1)
+    duet.sever()
+    duet.run(until=3600)
+    assert (
+        duet.lines[-2:]
+        == lines("""
+         1.000 left       down: the connection failed: closed by the peer
+         1.000 right      down: the connection failed: closed by the peer
+    """).splitlines()
+    )
+    assert (duet.left.state, duet.left.deadline) == (State.IDLE, None)
+
+
+def test_a_passive_start_leaves_the_dialling_to_the_other_end() -> None:
+    """RFC 4271 §8.1.2 event 4."""
+    of = config(connect_retry_time=5)
+    duet = Duet(of, mirrored(of))
+    duet.tell("left", ManualStartWithPassiveTcpEstablishment())
+    duet.run(until=3)
+    assert duet.transcript == ""
+    duet.tell("right", ManualStart())
+    duet.run(until=6)
+    assert (
+        duet.lines[:2]
+        == lines("""
+         3.000 right      dial
+         3.001 left→right OPEN as=64512 hold=90
+    """).splitlines()
+    )
+    assert duet.left.state is duet.right.state is State.ESTABLISHED
+
+
+def test_without_damping_a_refusing_peer_is_dialled_at_an_even_pace() -> None:
+    """RFC 4271 §8.1.1 (DampPeerOscillations)."""
+    of = config(idle_hold=(5, 30), damp_peer_oscillations=False)
+    duet = started(of, Script(on_open=(OpenMessageError(2).notification,)))
+    duet.run(until=16)
+    assert [line for line in duet.lines if "dial" in line] == lines("""
+         0.000 left       dial
+         5.004 left       dial #2
+        10.008 left       dial #3
+        15.012 left       dial #4
+    """).splitlines()
