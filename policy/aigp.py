@@ -1,9 +1,8 @@
 """The accumulated IGP metric: a distance that grows hop by hop within one administration.
 
-The attribute is a list of TLVs; the first of type 1 counts, all others travel along. Values here
-are well-formed: `speaker.wire.attributes` sees to that. Whoever makes himself the next hop adds his
-own distance to the old one (`accumulate`); whoever leaves the next hop alone leaves the metric
-alone.
+The attribute is a list of TLVs; the first of type 1 counts, all others travel along. Whoever makes
+himself the next hop adds his own distance to the old one (`accumulate`); whoever leaves the next
+hop alone leaves the metric alone.
 
 Standards: RFC 7311 §3, §3.4.
 """
@@ -15,23 +14,28 @@ _INFINITE = (1 << 64) - 1
 
 
 def _metric_at(value: bytes) -> int:
+    """Find the octets of the metric; 0 where there are none."""
     at = 0
-    while value[at] != _METRIC:
-        at += int.from_bytes(value[at + 1 : at + 3], "big")
-    return at + _HEADER
+    while at + _LENGTH <= len(value):
+        length = int.from_bytes(value[at + 1 : at + _HEADER], "big")
+        if value[at] == _METRIC:
+            return at + _HEADER if length == _LENGTH else 0
+        at += max(length, _HEADER)
+    return 0
 
 
-def metric(value: bytes) -> int:
-    """Read the metric of an AIGP attribute."""
+def metric(value: bytes) -> int | None:
+    """Read the metric of an AIGP attribute; None where it has none."""
     at = _metric_at(value)
-    return int.from_bytes(value[at : at + 8], "big")
+    return int.from_bytes(value[at : at + 8], "big") if at else None
 
 
 def accumulate(value: bytes, distance: int) -> bytes:
     """Add our distance to the next hop; a sum that has no room stays at the greatest value."""
-    at = _metric_at(value)
-    total = min(metric(value) + distance, _INFINITE)
-    return value[:at] + total.to_bytes(8, "big") + value[at + 8 :]
+    at, old = _metric_at(value), metric(value)
+    if old is None:
+        return value
+    return value[:at] + min(old + distance, _INFINITE).to_bytes(8, "big") + value[at + 8 :]
 
 
 def aigp_value(total: int) -> bytes:

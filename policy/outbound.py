@@ -15,7 +15,8 @@ The octets are without MP_REACH_NLRI: for IPv4 unicast they have NEXT_HOP, for o
 encoder puts the next hop beside the prefixes. A peer must not be given a route whose next hop is
 the peer's own address; as that differs from member to member, the group looks at it, not we.
 
-Standards: RFC 4271 §5.1, §9.1.3; RFC 4456 §8; RFC 6793 §4.2.2; RFC 2545 §3; RFC 7311 §3.2.
+Standards: RFC 4271 §5.1, §9.1.3; RFC 4360 §6; RFC 4456 §8; RFC 6793 §4.2.2; RFC 2545 §3; RFC 7311
+§3.1, §3.4; RFC 9234 §5.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from fsm.family import Afi, Family
+from policy.aigp import accumulate
 from policy.attributes import (
     TRANSITIVE,
     Attribute,
@@ -43,6 +45,7 @@ from policy.operations import Operation, SetPriority, edit
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
 from policy.propagation import Withheld, why_not
+from policy.roles import Role, mark
 
 AS_TRANS = 23456
 """Stands for an AS number that two octets cannot say (RFC 6793 §9)."""
@@ -85,6 +88,8 @@ class GroupKey:
         builtin: Calico's policy and priorities; None for plain BGP.
         export_filter: rules of the operator; equal by content.
         keeps_cleared_med: towards external peers, a MED that was there is sent as zero.
+        role: ours on the session, where one is configured (RFC 9234).
+        aigp: AIGP is sent; None: to internal peers (RFC 7311 §3.1).
     """
 
     family: Family
@@ -102,6 +107,13 @@ class GroupKey:
     builtin: BuiltinPolicy | None = None
     export_filter: Filter | None = None
     keeps_cleared_med: bool = False
+    role: Role | None = None
+    aigp: bool | None = None
+
+    @property
+    def sends_aigp(self) -> bool:
+        """Whether the peer reads AIGP."""
+        return self.peer_type is PeerType.INTERNAL if self.aigp is None else self.aigp
 
     @property
     def scope(self) -> Scope:
@@ -133,7 +145,7 @@ def export_partition(nlris: list[Nlri], path: Path, key: GroupKey) -> Partition:
     Returns:
         (verdict, prefixes); a verdict's operations are for `rewrite`.
     """
-    reason = why_not(path, key.peer_type, key.is_client)
+    reason = why_not(path, key.peer_type, key.is_client, key.role)
     if reason is not None:
         return [(_WITHHELD[reason], nlris)]
     if key.export_filter is None:
@@ -162,7 +174,7 @@ def rewrite(path: Path, key: GroupKey, operations: tuple[Operation, ...] = ()) -
         key: the group.
         operations: of the verdict.
     """
-    if not operations and key.four_octet_as:
+    if not operations and key.four_octet_as and key.role is None:
         short = rewrite_shortly(path, key)
         if short is not None:
             return short
@@ -178,12 +190,13 @@ def rewrite_shortly(path: Path, key: GroupKey) -> Outbound | None:
     raw = path.attributes.raw
     start, end = _as_path_at(raw)
     at = _behind_head(raw, end)
-    cut = _plain_tail(raw, at) if start else -1
+    external = key.peer_type is PeerType.EXTERNAL
+    cut = _plain_tail(raw, at, external) if start else -1
     if cut < 0:
         return None
     next_hop, link_local = next_hop_for(path, key)
     as_path = raw[start:end]
-    if key.peer_type is PeerType.EXTERNAL:
+    if external:
         as_path = prepend(as_path, (key.local_asn,))
     parts = [raw[:4], tlv(TRANSITIVE, Attribute.AS_PATH, as_path)]
     if key.family.afi is Afi.IPV4:
@@ -225,11 +238,21 @@ _PASSING: dict[int, int] = {
     Attribute.AGGREGATOR: 0xC0,
     Attribute.COMMUNITIES: 0xC0,
     Attribute.EXTENDED_COMMUNITIES: 0xC0,
+    Attribute.IPV6_EXTENDED_COMMUNITIES: 0xC0,
     Attribute.LARGE_COMMUNITIES: 0xC0,
+    Attribute.ONLY_TO_CUSTOMER: 0xC0,
 }
+_EXTENDED: dict[int, int] = {
+    Attribute.EXTENDED_COMMUNITIES: 8,
+    Attribute.IPV6_EXTENDED_COMMUNITIES: 20,
+}
+"""Attributes of extended communities, and the octets that one community takes."""
+
+_NON_TRANSITIVE = 0x40
+"""In the first octet of an extended community: it stays within the AS (RFC 4360 §3, §6)."""
 
 
-def _plain_tail(raw: bytes, at: int) -> int:
+def _plain_tail(raw: bytes, at: int, external: bool) -> int:
     """Check that what follows passes unchanged, in ascending order.
 
     Returns:
@@ -243,20 +266,22 @@ def _plain_tail(raw: bytes, at: int) -> int:
         if code > 10 and cut < 0:
             cut = at
         last = code
-        at += 3 + raw[at + 2]
+        after = at + 3 + raw[at + 2]
+        size = _EXTENDED.get(code)
+        if external and size and any(raw[i] & _NON_TRANSITIVE for i in range(at + 3, after, size)):
+            return -1
+        at = after
     return at if cut < 0 else cut
 
 
 def rewrite_fully(path: Path, key: GroupKey, operations: tuple[Operation, ...] = ()) -> Outbound:
     """Rewrite attributes of any form, through an `AttributeEditor`."""
     editor = AttributeEditor(path.attributes.raw)
-    # AIGP is for sessions that are configured for it (RFC 7311 §3.2); we have none.
     editor.drop(
         Attribute.MP_REACH_NLRI,
         Attribute.MP_UNREACH_NLRI,
         Attribute.AS4_PATH,
         Attribute.AS4_AGGREGATOR,
-        Attribute.AIGP,
     )
     editor.drop_unknown_non_transitive()
     editor.mark_unknown_partial()
@@ -270,7 +295,11 @@ def rewrite_fully(path: Path, key: GroupKey, operations: tuple[Operation, ...] =
         editor.drop(Attribute.NEXT_HOP)
     _set_preferences(editor, path, key, operations)
     _set_reflection(editor, path, key)
+    _set_metric(editor, path, key, next_hop)
+    if key.role is not None:
+        mark(editor, key.role, key.local_asn)
     if key.peer_type is PeerType.EXTERNAL:
+        _keep_inside(editor)
         editor.prepend((key.local_asn,))
     if not key.four_octet_as:
         _narrow(editor)
@@ -348,6 +377,31 @@ def _set_reflection(editor: AttributeEditor, path: Path, key: GroupKey) -> None:
         editor.set(Attribute.ORIGINATOR_ID, _U32.pack(path.source.router_id))
     clusters = editor.get(Attribute.CLUSTER_LIST) or b""
     editor.set(Attribute.CLUSTER_LIST, _U32.pack(key.cluster_id or key.router_id) + clusters)
+
+
+def _set_metric(editor: AttributeEditor, path: Path, key: GroupKey, next_hop: bytes) -> None:
+    """Pass the accumulated metric on where the peer reads it (RFC 7311 §3.1, §3.4)."""
+    value = editor.get(Attribute.AIGP)
+    if value is None:
+        return
+    if not key.sends_aigp:
+        editor.drop(Attribute.AIGP)
+    elif next_hop != path.attributes.next_hop:
+        editor.set(Attribute.AIGP, accumulate(value, path.next_hop.cost))
+
+
+def _keep_inside(editor: AttributeEditor) -> None:
+    """Remove extended communities that do not cross the border of an AS (RFC 4360 §6)."""
+    for code, size in _EXTENDED.items():
+        value = editor.get(code)
+        if value is None:
+            continue
+        every = [value[i : i + size] for i in range(0, len(value), size)]
+        kept = [each for each in every if not each[0] & _NON_TRANSITIVE]
+        if not kept:
+            editor.drop(code)
+        elif len(kept) < len(every):
+            editor.set(code, b"".join(kept))
 
 
 def _narrow(editor: AttributeEditor) -> None:

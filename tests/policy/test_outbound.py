@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
+from policy.aigp import aigp_value
 from policy.attributes import Attribute, PathAttributes, WellKnown, tlv, tlvs
 from policy.calico import BuiltinPolicy, ExportReason, Pool
 from policy.filters import ACCEPTED, Action, Direction, Filter, Rule, Scope
@@ -25,6 +26,7 @@ from policy.outbound import (
 )
 from policy.path import NextHop, Path, PeerType, Source
 from policy.propagation import Withheld
+from policy.roles import Role
 from tests.support.routes import (
     EXTERNAL_PEER,
     INTERNAL_PEER,
@@ -229,7 +231,6 @@ class TestOtherAttributes:
     @pytest.mark.parametrize(
         "code",
         [
-            Attribute.AIGP,
             Attribute.AS4_PATH,
             Attribute.AS4_AGGREGATOR,
             Attribute.MP_REACH_NLRI,
@@ -238,6 +239,61 @@ class TestOtherAttributes:
     )
     def test_what_belongs_to_one_session_only_is_dropped(self, code: int) -> None:
         assert code not in sent(route(more=attribute(code, b"x")), INTERNAL)
+
+    @pytest.mark.parametrize(
+        ("code", "size"),
+        [(Attribute.EXTENDED_COMMUNITIES, 8), (Attribute.IPV6_EXTENDED_COMMUNITIES, 20)],
+    )
+    def test_extended_communities_of_the_as_stay_inside_it(self, code: int, size: int) -> None:
+        """RFC 4360 §6, RFC 5701 §2."""
+        crossing, staying = bytes(size), b"\x40" + bytes(size - 1)
+        both = route(more=attribute(code, staying + crossing))
+        assert sent(both, EXTERNAL)[code] == crossing
+        assert sent(both, INTERNAL)[code] == staying + crossing
+        assert code not in sent(route(more=attribute(code, staying)), EXTERNAL)
+        assert sent(route(more=attribute(code, crossing)), EXTERNAL)[code] == crossing
+
+
+class TestMetric:
+    """RFC 7311 §3.1, §3.4."""
+
+    FAR = route(more=attribute(Attribute.AIGP, b"\3\0\3" + aigp_value(5)), via=next_hop(cost=10))
+
+    def test_it_stays_where_the_next_hop_stays(self) -> None:
+        assert sent(self.FAR, INTERNAL)[Attribute.AIGP] == b"\3\0\3" + aigp_value(5)
+
+    def test_it_grows_where_we_become_the_next_hop(self) -> None:
+        us = replace(INTERNAL, next_hop_mode=NextHopMode.SELF)
+        assert sent(self.FAR, us)[Attribute.AIGP] == b"\3\0\3" + aigp_value(15)
+
+    def test_it_goes_to_external_peers_by_configuration_alone(self) -> None:
+        assert Attribute.AIGP not in sent(self.FAR, EXTERNAL)
+        assert Attribute.AIGP in sent(self.FAR, replace(EXTERNAL, aigp=True))
+        assert Attribute.AIGP not in sent(self.FAR, replace(INTERNAL, aigp=False))
+
+
+class TestRoles:
+    """RFC 9234 §5, on the way out."""
+
+    OTC = Attribute.ONLY_TO_CUSTOMER
+
+    @pytest.mark.parametrize("role", Role)
+    def test_what_goes_down_or_across_is_marked(self, role: Role) -> None:
+        out = sent(route(), replace(EXTERNAL, role=role))
+        marked = role in (Role.PROVIDER, Role.PEER, Role.ROUTE_SERVER)
+        assert out.get(self.OTC) == (u32(65000) if marked else None)
+
+    def test_a_mark_of_another_stays(self) -> None:
+        path = route(more=attribute(self.OTC, u32(7)))
+        assert sent(path, replace(EXTERNAL, role=Role.PROVIDER))[self.OTC] == u32(7)
+        assert sent(path, EXTERNAL)[self.OTC] == u32(7)
+
+    @pytest.mark.parametrize("role", Role)
+    def test_what_is_for_customers_goes_to_no_one_else(self, role: Role) -> None:
+        path = route(more=attribute(self.OTC, u32(7)))
+        [(verdict, _)] = export_partition([nlri("10.0.0.0/8")], path, replace(EXTERNAL, role=role))
+        to_customer = role in (Role.PROVIDER, Role.ROUTE_SERVER)
+        assert (verdict.reason != Withheld.ONLY_TO_CUSTOMER) is verdict.accepted is to_customer
 
     def test_communities_pass_and_may_be_added(self) -> None:
         path = route(communities=[5], large=[(1, 2, 3)])

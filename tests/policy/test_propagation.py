@@ -7,6 +7,7 @@ import pytest
 from policy.attributes import WellKnown
 from policy.path import PeerType, Source
 from policy.propagation import Withheld, may_advertise, why_not
+from policy.roles import Role
 from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER, local, peer, route
 
 CLIENT = peer(PeerType.INTERNAL, is_client=True)
@@ -61,3 +62,11 @@ def test_well_known_communities_are_obeyed(
 def test_octets_that_only_look_like_a_well_known_community_are_none() -> None:
     path = route(communities=[0x01FFFFFF, 0x02000000])
     assert may_advertise(path, EXTERNAL)
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_nopeer_keeps_a_route_from_those_who_pay_nobody(role: Role | None) -> None:
+    """RFC 3765 §2."""
+    path = route(communities=[WellKnown.NOPEER])
+    expected = Withheld.NOPEER if role is Role.PEER else None
+    assert why_not(path, EXTERNAL, role=role) is expected
