@@ -58,6 +58,10 @@ class Tables(Protocol):
         """Our BGP Identifier."""
 
     @property
+    def cluster_id(self) -> int:
+        """Our route reflector cluster; 0 where we reflect nothing."""
+
+    @property
     def own_addresses(self) -> Mapping[Afi, bytes]:
         """This node's BGP address of each family."""
 
@@ -178,7 +182,9 @@ class Exchange:
             local_address=address,
             router_id=tables.router_id,
             is_client=plan.rr_client,
-            cluster_id=plan.cluster_id or 0,
+            # Towards a non-client too: what a client told leaves with our cluster in its list
+            # (RFC 4456 §8).
+            cluster_id=plan.cluster_id or tables.cluster_id,
             next_hop_mode=NextHopMode(plan.next_hop_mode.value),
             four_octet_as=negotiated.four_octet_as,
             max_message=MAX_EXTENDED_LENGTH if negotiated.extended_message else MAX_LENGTH,

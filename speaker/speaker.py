@@ -151,6 +151,11 @@ class Speaker:
         return self.plan.router_id
 
     @property
+    def cluster_id(self) -> int:
+        """Our route reflector cluster; 0 where we reflect nothing."""
+        return self.plan.cluster_id or 0
+
+    @property
     def own_addresses(self) -> Mapping[Afi, bytes]:
         """This node's BGP address of each family."""
         packed = [ip_address(address).packed for address in self.plan.own_addresses]

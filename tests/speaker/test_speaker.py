@@ -153,6 +153,21 @@ async def test_two_reflectors_of_one_cluster_keep_no_ghosts_alive() -> None:
 
 
 @on_both_loops
+async def test_a_reflector_names_its_cluster_to_other_reflectors_too() -> None:
+    """RFC 4456 §8: the list names clusters, also towards a peer that is no client."""
+    async with Town() as town:
+        clusters = {2: "244.0.0.1", 3: "244.0.0.1"}
+        routers = await build(town, [(1, 2), (2, 3)], clusters=clusters)
+        await until(lambda: "10.1.0.0/16" in best(routers[3]))
+        [path] = [
+            path
+            for prefix, path in routers[3].loc_ribs[IPV4_UNICAST].best.items()
+            if show(IPV4_UNICAST.afi, prefix) == "10.1.0.0/16"
+        ]
+        assert path.attributes.cluster_list == (0xF4000001,)
+
+
+@on_both_loops
 async def test_reflectors_of_two_clusters_pass_routes_through_both() -> None:
     async with Town() as town:
         clusters = {2: "244.0.0.1", 3: "244.0.0.2"}
