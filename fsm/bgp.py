@@ -5,8 +5,8 @@ we dial and one for the connection that the peer dials; what they owe each other
 
 How to read it: one method per state, in it one `case` per row of the RFC's text, in the RFC's
 order, with the event numbers beside; the last case is the RFC's "in response to any other event".
-A case returns the next state. What is done *because* a state is entered stands once, in the methods
-that `_enter` calls, so a case holds only what is peculiar to its event. `docs/fsm-grid.txt` shows
+A case returns the next state. What is done *because* a state is entered stands once, in
+`fsm.machine`, so a case holds only what is peculiar to its event. `docs/fsm-grid.txt` shows
 every cell of the machine, and a test keeps it true.
 
 Data comes in as events and goes out as effects. An event handed to a machine is always about its
@@ -24,18 +24,11 @@ Standards: RFC 4271 §6, §8.2.2, §10; RFC 6608 §4; RFC 8538 §3; RFC 9687 §4
 
 from __future__ import annotations
 
-from fsm.config import SessionConfig
 from fsm.effects import (
-    AttemptFailed,
-    CancelDial,
-    Close,
-    Dial,
     DownKind,
     DownReason,
     Effect,
     Send,
-    SessionDown,
-    SessionUp,
 )
 from fsm.errors import BgpError, CeaseError, FsmError, HoldTimerExpired, SendHoldTimerExpired
 from fsm.events import (
@@ -57,15 +50,12 @@ from fsm.events import (
     ManualStart,
     ManualStartWithPassiveTcpEstablishment,
     ManualStop,
-    MessageSent,
     NotifMsg,
     NotifMsgVerErr,
     OpenCollisionDump,
     RouteRefreshMsg,
-    SendBlocked,
     SendEvent,
     SendHoldTimerExpires,
-    SendProgress,
     Side,
     StartEvent,
     TcpConnectionConfirmed,
@@ -76,8 +66,9 @@ from fsm.events import (
     UpdateMsg,
     UpdateMsgErr,
 )
-from fsm.messages import Keepalive, MessageType, Open
-from fsm.negotiation import Negotiated, negotiate
+from fsm.machine import Machine
+from fsm.messages import MessageType, Open
+from fsm.negotiation import negotiate
 from fsm.notifications import (
     Cease,
     Code,
@@ -88,7 +79,7 @@ from fsm.notifications import (
     shutdown_communication,
 )
 from fsm.state import State
-from fsm.timers import Timer, Timers, jittered
+from fsm.timers import Timer, jittered
 
 _MESSAGE_TYPES: dict[type[Event], MessageType] = {
     BgpOpen: MessageType.OPEN,
@@ -107,32 +98,8 @@ _UNEXPECTED_IN = {
 }
 
 
-class BgpFsm:
-    """The machine of one connection.
-
-    Args:
-        config: the peer's configuration.
-        side: which connection; an INCOMING machine listens and never dials.
-    """
-
-    def __init__(self, config: SessionConfig, side: Side) -> None:
-        self.side = side
-        self.state = State.IDLE
-        self.timers = Timers()
-        self.open_message: Open = config.open_message()
-        """The OPEN to send; may be replaced while the machine is Idle."""
-        self.negotiated: Negotiated | None = None
-        self.connect_retry_counter = 0
-        self.is_dialing = False
-        self.is_connected = False
-        self._config = config
-        self._reason: DownReason | None = None
-        self._effects: list[Effect] = []
-        self._now = 0.0
-        self._chance = 0.0
-
-    def __repr__(self) -> str:
-        return f"BgpFsm({self.side}, {self.state}, {self.timers!r})"
+class BgpFsm(Machine):
+    """The rules of one connection: what each event means in each state."""
 
     def handle(self, event: Event, now: float, chance: float = 0.0) -> list[Effect]:
         """Let one event happen.
@@ -457,126 +424,6 @@ class BgpFsm:
         if self.state is State.ESTABLISHED or not _is_version_error(message):
             self.connect_retry_counter += 1
         return State.IDLE
-
-    def _heed_sending(self, event: KeepaliveTimerExpires | SendEvent) -> None:
-        """Keep the timers that depend on what we send, while Established.
-
-        RFC: the SendHoldTimer runs always, and restarts with every message sent (RFC 9687 §4).
-        Ours: it runs only while something waits that the peer does not take, since only the shell
-        knows that; a session with nothing to say is not stuck.
-        """
-        assert self.negotiated is not None
-        seconds = self.negotiated.send_hold_time
-        match event:
-            case KeepaliveTimerExpires():
-                self._send_keepalive()
-            case MessageSent():
-                self._restart_keepalive_timer()
-            case SendProgress(is_drained=True):
-                self.timers.stop(Timer.SEND_HOLD)
-            case SendProgress() if seconds:
-                self.timers.start(Timer.SEND_HOLD, seconds, self._now)
-            case SendBlocked() if seconds and not self.timers.is_running(Timer.SEND_HOLD):
-                self.timers.start(Timer.SEND_HOLD, seconds, self._now)
-            case _:
-                pass
-
-    def _dial_again(self) -> None:
-        """Give up a dial that nobody answered, or a connection that waits to be used."""
-        if self.is_dialing:
-            self._drop()
-            text = f"no answer within {self._config.connect_retry_time:g} s"
-            reason = DownReason(DownKind.TCP, text=text)
-            self._effects.append(AttemptFailed(self.side, reason))
-        self._dial()
-
-    def _dial(self) -> None:
-        self._drop()
-        self._start_connect_retry_timer()
-        self.is_dialing = True
-        self._effects.append(Dial())
-
-    def _drop(self) -> None:
-        """Let go of whatever connection or dial there is."""
-        self.timers.stop(Timer.DELAY_OPEN)
-        if self.is_dialing:
-            self._effects.append(CancelDial())
-        if self.is_connected:
-            self._effects.append(Close(self.side))
-        self.is_dialing = self.is_connected = False
-
-    def _send_keepalive(self) -> None:
-        self._effects.append(Send(self.side, Keepalive()))
-        self._restart_keepalive_timer()
-
-    def _restart_keepalive_timer(self) -> None:
-        """RFC 4271 §8.2.2: with each KEEPALIVE or UPDATE sent, unless the hold time is zero."""
-        if self.negotiated and self.negotiated.keepalive_time:
-            seconds = jittered(self.negotiated.keepalive_time, self._chance)
-            self.timers.start(Timer.KEEPALIVE, seconds, self._now)
-
-    def _silence(self, what: str) -> str:
-        """Say what was not heard, and for how long."""
-        agreed = self.negotiated.hold_time if self.negotiated else 0
-        return f"{what} came for {agreed or self._config.open_hold_time:g} s"
-
-    def _restart_hold_timer(self) -> None:
-        """RFC 4271 §4.4: with a hold time of zero neither timer runs."""
-        if self.negotiated and self.negotiated.hold_time:
-            self.timers.start(Timer.HOLD, self.negotiated.hold_time, self._now)
-
-    def _bound_the_wait(self) -> None:
-        """Wait for the KEEPALIVE that makes the session.
-
-        RFC: with a hold time of zero for ever. Ours: not longer than for an OPEN, since a
-        connection that never becomes a session must not keep the place of one that would.
-        """
-        self.timers.start(Timer.HOLD, self._config.open_hold_time, self._now)
-        self._restart_hold_timer()
-
-    def _start_connect_retry_timer(self) -> None:
-        """RFC: it runs in Active too. Ours: not for a machine that would never dial."""
-        if self.side is Side.OUTGOING:
-            seconds = jittered(self._config.connect_retry_time, self._chance)
-            self.timers.start(Timer.CONNECT_RETRY, seconds, self._now)
-
-    # Entering a state.
-
-    def _enter(self, new: State) -> None:
-        """Change the state and do what belongs to the new one."""
-        old, self.state = self.state, new
-        match new:
-            case State.IDLE:
-                self.timers.clear()
-                self._drop()
-                self._report_loss(old)
-            case State.CONNECT:
-                self._dial()
-            case State.ACTIVE:
-                self.timers.clear()
-                self._drop()
-                self._start_connect_retry_timer()
-                self._report_loss(old)
-            case State.OPEN_SENT:
-                self.timers.clear()
-                self._effects.append(Send(self.side, self.open_message))
-                self.timers.start(Timer.HOLD, self._config.open_hold_time, self._now)
-            case State.OPEN_CONFIRM:
-                self.timers.clear()
-                self._send_keepalive()
-                self._bound_the_wait()
-            case State.ESTABLISHED:
-                self.timers.stop(Timer.HOLD)
-                self._restart_hold_timer()
-                assert self.negotiated is not None  # OpenConfirm is only entered with it
-                self._effects.append(SessionUp(self.side, self.negotiated))
-
-    def _report_loss(self, old: State) -> None:
-        self.negotiated = None
-        if self._reason is None:
-            return
-        kind = SessionDown if old is State.ESTABLISHED else AttemptFailed
-        self._effects.append(kind(self.side, self._reason))
 
 
 def _is_version_error(message: Notification) -> bool:
