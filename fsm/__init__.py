@@ -13,7 +13,8 @@ time, and answers with effects:
 Reading order: `family`, `notifications`, `errors`, `capabilities`, `messages` are the vocabulary;
 `config` and `negotiation` say what is offered and what comes of it; `events`, `effects`, `state`,
 `timers` are what the machines are made of; `machine` and `bgp` are that of one connection, its
-hands and its rules; `session` joins two of them for one peer and says what a shell owes them; `explanation` tells people why it is down.
+hands and its rules; `session` joins two of them for one peer and says what a shell owes them;
+`explanation` tells people why it is down.
 
 It can be used by itself: whoever has sockets of his own performs the effects. What a name not
 listed in `__all__` does may change without notice.
