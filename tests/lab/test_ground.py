@@ -15,7 +15,7 @@ import pytest
 from lab import Lab, LabError, processes
 from lab.ground import Ground, may_use_the_host
 from lab.state import StateDirectory
-from tests.support.netns import needs_namespaces
+from tests.support.netns import needs_namespaces, needs_user_namespaces
 from tests.support.remains import Remains, ends, journal_reaches, remains, when
 
 pytestmark = [pytest.mark.netns, needs_namespaces]
@@ -71,8 +71,16 @@ def told_by_python(prefix: list[str], expression: str) -> str:
     ("prefix", "host", "users"),
     [
         pytest.param([], "True", "True", id="root"),
-        pytest.param(AS_ROOT_BY_NAME, "False", "False", id="root by name"),
-        pytest.param(AS_ROOT_OF_A_CORNER, "True", "False", id="root of a corner"),
+        pytest.param(
+            AS_ROOT_BY_NAME, "False", "False", id="root by name", marks=needs_user_namespaces
+        ),
+        pytest.param(
+            AS_ROOT_OF_A_CORNER,
+            "True",
+            "False",
+            id="root of a corner",
+            marks=needs_user_namespaces,
+        ),
     ],
 )
 def test_who_may_do_what_is_known_beforehand(prefix: list[str], host: str, users: str) -> None:
@@ -88,6 +96,7 @@ def test_a_dead_holder_is_no_ground(scene: Scene) -> None:
     assert not Ground(processes.ProcessId(gone.pid, 1)).is_there
 
 
+@needs_user_namespaces
 def test_root_by_name_gets_a_user_namespace_within_his_own(scene: Scene) -> None:
     inside = ["unshare", "--user", "--map-root-user", "--", "sh", "-ec"]
     lab = scene.state.lab
@@ -103,6 +112,7 @@ def test_root_by_name_gets_a_user_namespace_within_his_own(scene: Scene) -> None
     assert scene.left() == scene.before
 
 
+@needs_user_namespaces
 def test_a_lab_that_lost_its_holder_says_so_and_can_be_taken_down(scene: Scene) -> None:
     assert scene.runs(AS_ROOT_BY_NAME, "up", str(scene.file))[0] == 0
     (holder,) = [e.process for e in scene.state.entries() if e.what == "holder" and e.pid]
@@ -118,6 +128,7 @@ def test_a_lab_that_lost_its_holder_says_so_and_can_be_taken_down(scene: Scene) 
 
 
 @pytest.mark.interop
+@needs_user_namespaces
 def test_a_daemon_that_needs_users_is_refused_to_root_of_a_corner(scene: Scene) -> None:
     scene.writes("kind: frr, asn: 65001")
 

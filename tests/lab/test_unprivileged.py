@@ -20,10 +20,15 @@ import pytest
 
 from lab.probes import wait_until
 from lab.state import StateDirectory
-from tests.support.netns import needs_namespaces
+from tests.support.netns import needs_namespaces, needs_user_namespaces
 from tests.support.remains import Remains, ends, journal_reaches, remains, when
 
-pytestmark = [pytest.mark.netns, pytest.mark.interop, needs_namespaces]
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.interop,
+    needs_namespaces,
+    needs_user_namespaces,
+]
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534

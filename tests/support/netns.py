@@ -104,3 +104,16 @@ def route_monitor() -> Iterator[list[str]]:
         finally:
             process.terminate()
             reader.join()
+
+
+def _gives_user_namespaces() -> bool:
+    """Tell whether the system lets anybody make user namespaces; some containers do not."""
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "true"], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+needs_user_namespaces = pytest.mark.skipif(
+    not _gives_user_namespaces(), reason="this system lets nobody make user namespaces"
+)
