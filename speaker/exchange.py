@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from fsm.family import Afi, Family
+from fsm.messages import RefreshSubtype, RouteRefresh
 from fsm.negotiation import Negotiated
 from policy.calico import BuiltinPolicy
 from policy.decision import DecisionOptions
@@ -233,6 +234,11 @@ class Exchange:
     def _leave(self, family: Family) -> None:
         share = self.shares.pop(family)
         self._tables.exports.leave(share.group, share.member)
+
+    def take_refresh(self, message: RouteRefresh) -> None:
+        """Do what a ROUTE-REFRESH of the peer asks for (RFC 2918 §4)."""
+        if message.subtype == RefreshSubtype.REQUEST:
+            self.refresh(message.family)
 
     def refresh(self, family: Family) -> None:
         """Tell the peer everything of a family again (RFC 2918)."""

@@ -52,7 +52,7 @@ from fsm.events import (
     UpdateMsgErr,
 )
 from fsm.family import Family
-from fsm.messages import Keepalive, Open, RefreshSubtype, RouteRefresh
+from fsm.messages import Keepalive, Open, RouteRefresh
 from fsm.negotiation import Negotiated
 from fsm.notifications import Cease, Notification
 from fsm.session import Session
@@ -401,8 +401,8 @@ class Peer:
         if message is None:
             return
         self.handle(RouteRefreshMsg(side, message))
-        if self.exchange is not None and message.subtype == RefreshSubtype.REQUEST:
-            self.exchange.refresh(message.family)
+        if self.exchange is not None:
+            self.exchange.take_refresh(message)
             self.router.work()
 
     def _up(self, side: Side, negotiated: Negotiated) -> None:
