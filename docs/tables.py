@@ -13,6 +13,7 @@ from pathlib import Path
 from speaker.config.annotations import KEYS
 from speaker.config.changes import ON_CHANGE
 from speaker.config.peerplan import OnChange
+from speaker.wire.verdicts import ROWS, Row
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -135,11 +136,44 @@ def _in_order(item: tuple[tuple[int, str], list[str]]) -> tuple[int, list[int]]:
     return number, [int(part) for part in section.split(".") if part]
 
 
+_ABOUT_ERRORS = """\
+What Wren does with a message that breaks the rules, row by row, as RFC 7606 and the standards after
+it say. *Attribute discard*: the attribute is dropped, the rest of the UPDATE stands. *Route
+excluded*: the route is well-formed but cannot be used; it takes the place of the one that was
+there, and nothing is told. *Treat as withdraw*: all routes of the UPDATE are withdrawn, the session
+stays. *Session reset*: a NOTIFICATION is sent. Where the standard allows to disable one address
+family just as well (marked ¹), Wren resets: a family that is dead on a session that lives looks
+healthy, and nothing would bring it back.
+
+Every row has a test in `tests/conformance`, seen from outside by a second peer. This file is made
+by `python docs/tables.py` from `speaker/wire/verdicts.py`.
+""".splitlines()
+
+
+def rfc7606() -> Iterator[str]:
+    """Make the table of what each error of an UPDATE costs."""
+    yield "# What an error costs"
+    yield ""
+    yield from _ABOUT_ERRORS
+    yield ""
+    yield "| part | error | what follows | NOTIFICATION | standard |"
+    yield "|---|---|---|---|---|"
+    for row in ROWS:
+        yield _row7606(row)
+
+
+def _row7606(row: Row) -> str:
+    told = "" if row.notification is None else "/".join(map(str, row.notification))
+    mark = " ¹" if row.or_disable else ""
+    return f"| {row.subject} | {row.error} | {row.verdict.value}{mark} | {told} | {row.standard} |"
+
+
 PAGES = {
     "changes.md": changes,
     "handbook.md": handbook,
     "keys.md": keys,
     "rfc.md": rfc_index,
+    "rfc7606.md": rfc7606,
 }
 
 

@@ -57,6 +57,7 @@ class Intake:
         role: ours on the session, where one is configured (RFC 9234).
         communities: which wishes of the peer are honoured.
         enforces_first_as: an external peer's AS_PATH must begin with its AS (RFC 4271 §6.3).
+        own_addresses: of ours on this session, besides those that the kernel tells.
     """
 
     source: Source
@@ -70,6 +71,7 @@ class Intake:
     role: Role | None = None
     communities: CommunityRules = NOTHING_HONOURED
     enforces_first_as: bool = False
+    own_addresses: frozenset[bytes] = frozenset()
 
 
 class Interned:
@@ -238,7 +240,7 @@ class AttributeTable:
         error = self._martian(address)
         if error is not None:
             return _excluded(code, error, "the next hop is no unicast address of a neighbour")
-        if self._next_hops.is_own(address):
+        if address in self.intake.own_addresses or self._next_hops.is_own(address):
             return _excluded(code, Error.OWN, "the next hop is our own address")
         return ""
 

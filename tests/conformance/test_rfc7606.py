@@ -1,0 +1,71 @@
+"""The table of errors, row by row, as a peer and its neighbours see it from outside.
+
+Each row has a malformed message (`tests.support.malformed`). A peer on a raw TCP connection sends
+it to a router on loopback; another peer, which the router tells its routes, hears what becomes of
+the prefix in the message, of the sender's other prefixes, and of a third peer's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from speaker.wire.verdicts import ROWS, TABLE, Row, Verdict
+from tests.support.bench import Answer, Bench
+from tests.support.malformed import CASES, FIRST, MARK
+from tests.support.routers import Town
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[tuple[asyncio.Runner, Bench]]:
+    """One router for all rows: what a message leaves behind would hurt those that follow."""
+    with asyncio.Runner() as runner:
+        town = Town()
+
+        async def build() -> Bench:
+            await town.__aenter__()
+            return await Bench.build(town)
+
+        yield runner, runner.run(build())
+        runner.run(town.__aexit__(None))
+
+
+def expected(row: Row, data: bytes) -> Answer:
+    """Say what must be seen."""
+    match row.verdict:
+        case Verdict.DISCARD:
+            return Answer(last=MARK, unrelated=True, notification=None)
+        case Verdict.EXCLUDE | Verdict.WITHDRAW:
+            return Answer(last=0, unrelated=True, notification=None)
+        case Verdict.RESET:
+            assert row.notification is not None
+            return Answer(last=0, unrelated=False, notification=(*row.notification, data))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.subject}: {row.error}" for row in ROWS])
+def test_a_row_of_the_table_is_what_happens(bench: tuple[asyncio.Runner, Bench], row: Row) -> None:
+    runner, around = bench
+    case = CASES[row.part, row.error]
+    wanted, resets = expected(row, case.data), row.verdict is Verdict.RESET
+    seen = runner.run(
+        around.say(
+            case.sender,
+            case.message,
+            lambda answer: answer.last != FIRST and bool(answer.notification) == resets,
+            six=case.six,
+            setting=case.setting,
+            extended=case.extended,
+        )
+    )
+    assert seen == wanted
+    assert around.is_calm
+
+
+def test_the_table_has_a_row_for_whatever_can_be_wrong() -> None:
+    assert len(TABLE) == len(ROWS) >= 120
+    assert [
+        row for row in ROWS if (row.verdict is Verdict.RESET) != (row.notification is not None)
+    ] == []
+    assert [row for row in ROWS if not row.standard.startswith("RFC ")] == []
