@@ -1,8 +1,10 @@
-"""Hypothesis profiles: ``quick`` for every save, ``soak`` for long runs."""
+"""Hypothesis profiles: ``quick`` for every save, ``soak`` for long runs; pytest in a test."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ("pytester",)
 
 _PATIENT = (HealthCheck.too_slow, HealthCheck.data_too_large)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
-from lab import Lab, loads
-
-_numbers = count()
+from lab import Lab
+from lab.pytest_plugin import named_afresh
 
 
 @contextmanager
@@ -18,12 +15,10 @@ def lab_of(text: str, base: Path | None = None) -> Iterator[Lab]:
     """Bring a topology up for the time of a ``with`` block.
 
     Args:
-        text: the topology, without a name; each lab gets one of its own.
+        text: the topology; each lab gets a name of its own.
         base: where relative datastores start.
     """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    lab = Lab(loads(text, base=base, name=f"t{os.getpid()}-{worker}-{next(_numbers)}"))
-    with lab:
+    with named_afresh(text, base) as lab:
         yield lab
 
 
