@@ -11,7 +11,7 @@ while effects are being performed wait their turn.
 A run of UPDATEs in one chunk tells the session once (RFC 4271 §8.2.2 restarts the HoldTimer).
 Whatever a peer sends wrong ends here as a `BgpError`, becomes an event, and costs this peer alone.
 
-Standards: RFC 4271 §6, §8; RFC 2918; RFC 4724 §2.
+Standards: RFC 4271 §6, §8; RFC 2918; RFC 4724 §2; RFC 9687 §4.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from fsm.events import (
     ManualStop,
     NotifMsg,
     RouteRefreshMsg,
+    SendBlocked,
+    SendProgress,
     Side,
     TcpConnectionConfirmed,
     TcpConnectionFails,
@@ -98,12 +100,23 @@ class Router(Protocol):
 class Connection:
     """One of a peer's two connections, as the shell sees it."""
 
-    __slots__ = ("framer", "side", "transport")
+    __slots__ = ("_is_blocked", "_taken", "framer", "side", "transport")
 
     def __init__(self, side: Side, transport: Transport) -> None:
         self.side = side
         self.transport = transport
         self.framer = Framer()
+        self._taken = 0
+        self._is_blocked = False
+
+    def sending(self) -> SendBlocked | SendProgress | None:
+        """Say how the sending went since this was asked last; None if nothing waits or waited."""
+        unsent, taken = self.transport.unsent, self.transport.taken
+        was_blocked, self._is_blocked = self._is_blocked, unsent > 0
+        has_moved, self._taken = taken > self._taken, taken
+        if was_blocked and has_moved:
+            return SendProgress(self.side, is_drained=not unsent)
+        return SendBlocked(self.side) if unsent else None
 
 
 class Peer:
@@ -208,6 +221,8 @@ class Peer:
         if self._hold_timer_is_due() and self._read_late():
             self._alarm.set(self.router.clock.now() + LATE)
             return
+        for connection in list(self._connections.values()):
+            self._tell_of_sending(connection)
         self.handle(Tick())
 
     def _hold_timer_is_due(self) -> bool:
@@ -303,9 +318,21 @@ class Peer:
             del self._connections[connection.side]
             self.handle(TcpConnectionFails(connection.side, error))
 
+    def on_blocked(self, transport: Transport) -> None:
+        """Octets wait that the peer does not take (RFC 9687 §4)."""
+        connection = self._connection(transport)
+        if connection is not None:
+            self._tell_of_sending(connection)
+
     def on_room(self, transport: Transport) -> None:
         """There is room to write again."""
+        self.on_blocked(transport)
         self.router.work()
+
+    def _tell_of_sending(self, connection: Connection) -> None:
+        event = connection.sending()
+        if event is not None:
+            self.handle(event)
 
     def on_chunk(self, transport: Transport, chunk: bytes) -> None:
         """Octets came."""

@@ -2,9 +2,10 @@
 
 Chunks go up through `Handlers`, whole messages come down through `write`. One buffer is shared by
 all connections of a loop: the loop asks for it, fills it and reports in one go, and the chunk is
-copied out before anything else happens. When the socket does not take what is written, the
-transport says so once (``on_full``) and once more when there is room (``on_room``); what was
-written meanwhile waits in it, so its owner should stop writing routes.
+copied out before anything else happens. When the socket does not take what is written, `is_full`
+says so, and ``on_room`` is called when there is room; what was written meanwhile waits in the
+transport, so its owner should stop writing routes. Octets that still wait a moment after they were
+written, be they few, are told by ``on_blocked``; `unsent` and `taken` say how it goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ CHUNK = 64 * 1024
 
 _HIGH_WATER = 256 * 1024
 
+MOMENT = 1.0
+"""Seconds that octets may wait untold: a loop writes them when it comes round."""
+
 LINGER = 5.0
 """Seconds that a closed connection has to take its last octets."""
 
@@ -34,6 +38,9 @@ class Handlers(Protocol):
 
     def on_lost(self, transport: Transport, error: str) -> None:
         """The connection is gone."""
+
+    def on_blocked(self, transport: Transport) -> None:
+        """Octets were written a moment ago that the socket has not taken."""
 
     def on_room(self, transport: Transport) -> None:
         """There is room to write again."""
@@ -72,6 +79,8 @@ class Transport(asyncio.BufferedProtocol):
         self.endpoints: Endpoints | None = None
         self.interface = 0
         self._gone = False
+        self._written = 0
+        self._look: asyncio.TimerHandle | None = None
         # What came, and how it ended, before anybody was there to be told.
         self._early: list[bytes] = []
         self._end = ""
@@ -143,7 +152,27 @@ class Transport(asyncio.BufferedProtocol):
     def write(self, messages: list[bytes]) -> None:
         """Write whole messages."""
         if self._transport is not None and not self._gone:
+            self._written += sum(map(len, messages))
             self._transport.writelines(messages)
+            if self._look is None and self.unsent:
+                self._look = asyncio.get_running_loop().call_later(MOMENT, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look = None
+        if self.unsent and self.handlers is not None:
+            self.handlers.on_blocked(self)
+
+    @property
+    def unsent(self) -> int:
+        """How many octets wait that the socket has not taken."""
+        if self._transport is None or self._gone:
+            return 0
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def taken(self) -> int:
+        """How many octets the socket has taken in all."""
+        return self._written - self.unsent
 
     def pause(self) -> None:
         """Read no more for now."""

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
+from fsm.events import Side
+from fsm.session import Session
+from fsm.timers import Timer
 from speaker.config.plan import Plan
+from speaker.net import transport as transport_module
+from speaker.speaker import Speaker
 from tests.support.routers import (
     AS,
     Town,
@@ -207,6 +212,62 @@ async def test_a_silent_peer_is_given_up_when_the_hold_timer_expires() -> None:
         assert silent.messages.count(4) >= 3
         await other.until(lambda: other.table == {})
         assert is_up(router, peer_at(router, 12).name)
+
+
+async def short_of_patience(town: Town) -> Speaker:
+    """Run a router that gives up a peer that takes nothing for a second."""
+    router = await town.run_for_strangers(2, keys={"holdTime": "0"})
+    shell = peer_at(router, 11)
+    shell.stop()
+    shell.session = Session(replace(shell.session.config, send_hold_time=1.0))
+    shell.start()
+    return router
+
+
+@on_both_loops
+async def test_a_peer_that_never_reads_is_given_up_when_the_send_hold_timer_expires(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RFC 9687 §4."""
+    monkeypatch.setattr(transport_module, "MOMENT", 0.05)
+    async with Town() as town:
+        router = await short_of_patience(town)
+        deaf, teller = await town.join(11, hold_time=0), await town.join(12, hold_time=0)
+        deaf.stop_reading()
+        narrow(router, 11)
+        fill(teller, 20_000)
+        await until(lambda: town.said.of("session_down"))
+        [down] = town.said.of("session_down")
+        assert down["peer"] == peer_at(router, 11).name
+        assert "Send Hold Timer Expired" in down["reason"]
+        deaf.read_on()
+        await deaf.until_closed()
+        assert deaf.notification == (8, 0, b"")
+        assert is_up(router, peer_at(router, 12).name)
+
+
+@on_both_loops
+async def test_a_peer_that_reads_slowly_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9687 §4: what counts is that the peer takes octets at all."""
+    monkeypatch.setattr(transport_module, "MOMENT", 0.05)
+    async with Town() as town:
+        router = await short_of_patience(town)
+        slow, teller = await town.join(11, hold_time=0), await town.join(12, hold_time=0)
+        slow.stop_reading()
+        narrow(router, 11)
+        fill(teller, 20_000)
+        shell = peer_at(router, 11)
+        await until(lambda: (Side.INCOMING, Timer.SEND_HOLD) in shell.session.timers)
+        began = router.clock.now()
+        while router.clock.now() < began + 2.0:
+            taken = transport_to(router, 11).taken
+            slow.read_on()
+            await until(lambda: transport_to(router, 11).taken > taken)  # noqa: B023 - awaited here
+            slow.stop_reading()
+        slow.read_on()
+        await slow.until(lambda: len(slow.table) == 20_000)
+        assert shell.is_established
+        await until(lambda: transport_to(router, 11).unsent == 0)
 
 
 @on_both_loops

@@ -22,12 +22,16 @@ class Diary:
         self.chunks: list[bytes] = []
         self.lost: list[str] = []
         self.rooms = 0
+        self.blocked = 0
 
     def on_chunk(self, transport: Transport, chunk: bytes) -> None:
         self.chunks.append(chunk)
 
     def on_lost(self, transport: Transport, error: str) -> None:
         self.lost.append(error)
+
+    def on_blocked(self, transport: Transport) -> None:
+        self.blocked += 1
 
     def on_room(self, transport: Transport) -> None:
         self.rooms += 1
@@ -114,6 +118,24 @@ async def test_a_full_socket_is_told_and_so_is_room() -> None:
         while transport.is_full:
             await receive(other)
         await until(lambda: diary.rooms == 1)
+
+
+@on_both_loops
+async def test_octets_that_the_other_end_does_not_take_are_told_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOMENT", 0.05)
+    async with connected() as (transport, diary, other):
+        transport.write([b"few"])
+        assert await receive(other) == b"few"
+        await until(lambda: (transport.unsent, transport.taken) == (0, 3))
+        fill(transport)
+        await until(lambda: diary.blocked)
+        before = transport.taken
+        assert before + transport.unsent == 3 + (8 << 20)
+        while transport.unsent:
+            await receive(other)
+        assert transport.taken == 3 + (8 << 20)
 
 
 def fill(transport: Transport) -> None:
