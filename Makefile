@@ -4,13 +4,15 @@
 #   make test          everything that must pass
 #   make check         the static checks alone
 #   make soak          what takes longer than a commit should wait
+#   make fuzz          coverage-guided fuzzing of the way in, 10 minutes; make fuzz FUZZ_SECONDS=60
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+FUZZ_SECONDS ?= 600
 
-.PHONY: all setup setup-test demo test check unit soak clean
+.PHONY: all setup setup-test demo test check unit soak fuzz clean
 
 all: test
 
@@ -47,7 +49,13 @@ unit: setup-test
 	$(BIN)/python -m pytest -m "not netns and not interop"
 
 soak: setup-test
-	$(BIN)/python -m pytest -m soak --hypothesis-profile=soak --timeout=1800
+	$(BIN)/python -m pytest -m soak --timeout=1800
+	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile=soak --timeout=1800 \
+	    tests/fsm/test_properties.py tests/policy tests/speaker/wire tests/speaker/rib
+
+fuzz: setup-test
+	$(BIN)/python -m pip install --quiet atheris
+	$(BIN)/python -m tests.fuzz.fuzz_update -max_total_time=$(FUZZ_SECONDS) -max_len=8192
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,28 +8,12 @@ the prefix in the message, of the sender's other prefixes, and of a third peer's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from speaker.wire.verdicts import ROWS, TABLE, Row, Verdict
 from tests.support.bench import Answer, Bench
 from tests.support.malformed import CASES, FIRST, MARK
-from tests.support.routers import Town
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[tuple[asyncio.Runner, Bench]]:
-    """One router for all rows: what a message leaves behind would hurt those that follow."""
-    with asyncio.Runner() as runner:
-        town = Town()
-
-        async def build() -> Bench:
-            await town.__aenter__()
-            return await Bench.build(town)
-
-        yield runner, runner.run(build())
-        runner.run(town.__aexit__(None))
 
 
 def expected(row: Row, data: bytes) -> Answer:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from policy.attributes import tlvs
 from speaker.rib.attribute_table import Intake
 from speaker.speaker import Speaker
 from speaker.wire.framing import MAX_EXTENDED_LENGTH
+from speaker.wire.update import sections
 from tests.support.builders import body, reach
 from tests.support.malformed import FIRST, SENDERS, Sender, framed, packed
 from tests.support.resources import node
@@ -29,6 +31,7 @@ from tests.support.scripted_peer import (
     keepalive,
     message,
     open_message,
+    prefixes_of,
 )
 
 WITNESS, LISTENER = 14, 15
@@ -42,6 +45,22 @@ class Talker(ScriptedPeer):
 
     def _take_update(self, body: bytes) -> None:
         """Let it be: a session of two-octet AS numbers has paths that nobody here reads."""
+
+
+class Listener(ScriptedPeer):
+    """A peer that keeps the attributes of each prefix as they came: flags and value by type."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.attributes: dict[str, dict[int, tuple[int, bytes]]] = {}
+
+    def _take_update(self, body: bytes) -> None:
+        super()._take_update(body)
+        withdrawn, octets, nlri = sections(body)
+        assert len(withdrawn) + len(octets) + len(nlri) + 4 == len(body)
+        found = {code: (flags, value) for flags, code, value in tlvs(octets)}
+        for prefix in prefixes_of(nlri, IPV4):
+            self.attributes[prefix] = found
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,7 @@ class Answer:
 class Bench:
     """The router and everybody around it."""
 
-    def __init__(self, town: Town, router: Speaker, listener: ScriptedPeer) -> None:
+    def __init__(self, town: Town, router: Speaker, listener: Listener) -> None:
         self.town = town
         self.router = router
         self.listener = listener
@@ -82,11 +101,20 @@ class Bench:
         me = node("r1", f"{home(1)}/8", "2001:db8::1/64")
         plan = town.plan("r1", town.settings(), me, *peers)
         router = await town.run(replace(plan, listen_addresses=(home(1),)))
-        listener = await town.join(LISTENER, families=(IPV4, IPV6))
+        listener = await Listener.connect(
+            home(1), town.port, source=home(LISTENER), asn=65000 + LISTENER
+        )
+        await listener.establish(families=(IPV4, IPV6))
         witness = await town.join(WITNESS)
         witness.announce(WITNESSED)
         await listener.until(lambda: WITNESSED in listener.table)
         return cls(town, router, listener)
+
+    async def close(self) -> None:
+        """Hang up those whom the town does not know."""
+        for peer in (self.listener, *self.talkers.values()):
+            peer.close()
+            await peer.until_closed()
 
     async def talker(self, sender: Sender) -> Talker:
         """Give the connection of a sender, anew if it was lost, with its routes in place."""
