@@ -19,6 +19,8 @@ In reading order:
     BGPFilter rules: what they do, when they match, how a chain of them decides;
 `policy.covering`, `policy.calico`
     the built-in policy of Calico, for peers and for the kernel;
+`policy.roles`, `policy.wellknown`, `policy.aigp`
+    BGP roles, well-known communities that ask us to act, the accumulated metric;
 `policy.propagation`, `policy.outbound`
     what the protocol lets a peer hear, and the attributes with which it leaves.
 
@@ -62,6 +64,8 @@ from policy.outbound import GroupKey, NextHopMode, Outbound, export_partition, r
 from policy.path import NextHop, Path, PeerType, Source, SourceKind
 from policy.prefix import Nlri, PrefixError, covers, pack, parse_prefix, show, split
 from policy.propagation import Withheld, may_advertise, why_not
+from policy.roles import Role
+from policy.wellknown import CommunityRules
 
 __all__ = [
     "NO_MATCH",
@@ -70,6 +74,7 @@ __all__ = [
     "Attribute",
     "BuiltinPolicy",
     "ClusterRoutes",
+    "CommunityRules",
     "Direction",
     "Encap",
     "Filter",
@@ -90,6 +95,7 @@ __all__ = [
     "PrefixError",
     "PrependAsPath",
     "Reason",
+    "Role",
     "Rule",
     "Scope",
     "SetPriority",
