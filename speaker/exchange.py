@@ -5,7 +5,10 @@ what both ends negotiated, and from the connection that won; `Tables` is what th
 When it ends, its Adj-RIBs-In are handed back to be emptied in slices, so that a peer with a million
 routes does not stop the router by dying.
 
-Standards: RFC 4271 §3.2; RFC 2918; RFC 4456; RFC 4724 §2.
+A peer that tells everything again between two markers has what it left out withdrawn, in slices
+too; where the second marker does not come, a timer stands for it.
+
+Standards: RFC 4271 §3.2; RFC 2918 §4; RFC 4456; RFC 4724 §2; RFC 7313 §4.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from policy.decision import DecisionOptions
 from policy.filters import Direction, Filter, Rule, Scope, compile_filter
 from policy.outbound import GroupKey, NextHopMode
 from policy.path import Path, PeerType, Source, SourceKind
+from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
 from speaker.net.transport import Transport
 from speaker.rib.adj_rib_in import AdjRibIn
@@ -37,12 +41,16 @@ from speaker.wire.framing import MAX_EXTENDED_LENGTH, MAX_LENGTH
 from speaker.wire.update import pack_withdrawals
 
 PULL = 2048
-"""Prefixes that are encoded for a member at once."""
+"""Prefixes that are encoded for a member at once, or swept."""
+
+STALE_TIME = 300.0
+"""Seconds that a peer may take from the beginning of a refresh to its end (RFC 7313 §4)."""
 
 
 class Tables(Protocol):
     """What the router lends to every exchange."""
 
+    clock: Clock
     exports: Exports
     options: DecisionOptions
 
@@ -71,6 +79,9 @@ class Tables(Protocol):
 
     def bury(self, rib: AdjRibIn) -> None:
         """Empty a table in slices, then let it go."""
+
+    def work(self) -> None:
+        """Tables have changed: let a turn run."""
 
 
 @dataclass(slots=True)
@@ -101,6 +112,8 @@ class Exchange:
         self.source = _source(plan, negotiated)
         self.inbound = self._make_inbound()
         self.shares: dict[Family, Share] = {}
+        self._swept: set[Family] = set()
+        self._stale_alarm = Alarm(tables.clock, self._refresh_is_late)
         for family in sorted(self.inbound.ribs):
             self._join(family)
 
@@ -166,7 +179,11 @@ class Exchange:
         key = self._group_key(family)
         if key is None:
             return
-        member = Member(self.source, ip_address(self.plan.address).packed)
+        member = Member(
+            self.source,
+            ip_address(self.plan.address).packed,
+            marks_refresh=self.negotiated.enhanced_route_refresh,
+        )
         self.shares[family] = Share(self._tables.exports.join(key, member), member)
 
     def _group_key(self, family: Family) -> GroupKey | None:
@@ -228,6 +245,7 @@ class Exchange:
             self.transport.write(pack_withdrawals(family, list(held), old.group.key.max_message))
             return
         joined.member.eor_due = old.member.eor_due
+        joined.member.refresh = old.member.refresh
         joined.member.owes = held
         joined.member.untold = dict.fromkeys(n for n in joined.group.table if n not in held)
 
@@ -236,9 +254,34 @@ class Exchange:
         self._tables.exports.leave(share.group, share.member)
 
     def take_refresh(self, message: RouteRefresh) -> None:
-        """Do what a ROUTE-REFRESH of the peer asks for (RFC 2918 §4)."""
+        """Do what a ROUTE-REFRESH of the peer asks for (RFC 2918 §4, RFC 7313 §4)."""
         if message.subtype == RefreshSubtype.REQUEST:
             self.refresh(message.family)
+            return
+        rib = self.inbound.ribs.get(message.family)
+        if rib is None or not self.negotiated.enhanced_route_refresh:
+            return
+        if message.subtype == RefreshSubtype.BEGIN:
+            # One that begins anew makes everything stale anew.
+            self._swept.discard(message.family)
+            rib.mark_stale()
+            self._stale_alarm.cancel()
+            self._stale_alarm.set(self._tables.clock.now() + STALE_TIME)
+        elif rib.stale:
+            self._swept.add(message.family)
+
+    def _refresh_is_late(self) -> None:
+        """The peer did not say that its refresh is over: what it has not told by now goes."""
+        self._swept.update(family for family, rib in self.inbound.ribs.items() if rib.stale)
+        self._tables.work()
+
+    def _sweep_stale(self) -> bool:
+        """Withdraw a slice of what is stale; tell whether there was any."""
+        swept = list(self._swept)
+        for family in swept:
+            if not self.inbound.ribs[family].sweep_stale(PULL):
+                self._swept.discard(family)
+        return bool(swept)
 
     def refresh(self, family: Family) -> None:
         """Tell the peer everything of a family again (RFC 2918)."""
@@ -247,8 +290,12 @@ class Exchange:
             share.group.refresh(share.member)
 
     @property
-    def owes(self) -> bool:
-        """Whether the peer has not been told everything yet."""
+    def has_work(self) -> bool:
+        """Whether the peer has not been told everything yet, or left out what is to go."""
+        return bool(self._swept) or self._owes
+
+    @property
+    def _owes(self) -> bool:
         return any(not share.member.in_step for share in self.shares.values())
 
     def flush(self) -> None:
@@ -263,18 +310,19 @@ class Exchange:
                 share.group.fall_behind(share.member)
 
     def pump(self) -> bool:
-        """Encode part of what is owed, if the socket has room.
+        """Sweep part of what is stale; encode part of what is owed, if the socket has room.
 
         Returns:
             Whether there is more to do at once.
         """
+        swept = self._sweep_stale()
         self.flush()
         for share in self.shares.values():
             if self.transport.is_full:
-                return False
+                return swept
             if not share.member.in_step:
                 self.transport.write(share.group.pull(share.member, PULL))
-        return self.owes and not self.transport.is_full
+        return swept or (self._owes and not self.transport.is_full)
 
     @property
     def interned(self) -> int:
@@ -293,6 +341,8 @@ class Exchange:
 
     def close(self) -> None:
         """End the exchange; what the peer told us is taken out of the tables in slices."""
+        self._stale_alarm.cancel()
+        self._swept.clear()
         for family in list(self.shares):
             self._leave(family)
         for rib in self.inbound.ribs.values():

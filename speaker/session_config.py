@@ -26,5 +26,5 @@ def session_config(plan: PeerPlan, router_id: int) -> SessionConfig:
         connect_retry_time=plan.connect_retry,
         idle_hold=plan.idle_hold,
         passive=plan.passive,
-        enhanced_route_refresh=False,
+        enhanced_route_refresh=plan.enhanced_refresh,
     )

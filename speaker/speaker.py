@@ -258,7 +258,7 @@ class Speaker:
         more = False
         for peer in self.peers.values():
             exchange = peer.exchange
-            if exchange is not None and exchange.owes:
+            if exchange is not None and exchange.has_work:
                 more = self._let(peer, exchange.pump) or more
         return more
 

@@ -196,6 +196,14 @@ KEYS: tuple[Key, ...] = (
         "Whether graceful restart is offered.",
     ),
     Key(
+        "enhancedRefresh",
+        _switch,
+        Kind.BGP_PEER,
+        "on|off",
+        "Whether it is offered to mark the beginning and the end of a refresh, so that what is "
+        "left out goes (RFC 7313); on by default.",
+    ),
+    Key(
         "policy",
         _word(PolicyMode),
         Kind.BGP_CONFIGURATION,
@@ -231,6 +239,7 @@ class PeerOptions:
     route_reflector_client: bool | None = None
     add_path: AddPathMode | None = None
     graceful_restart: bool | None = None
+    enhanced_refresh: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class PeerPlan:
     restart_mode: RestartMode = planned(OnChange.NEXT_SESSION, RestartMode.GRACEFUL)
     graceful_restart: bool = planned(OnChange.NEXT_SESSION, True)
     add_path: AddPathMode = planned(OnChange.RESET, AddPathMode.OFF)
+    enhanced_refresh: bool = planned(OnChange.NEXT_SESSION, True)
     bfd: bool = planned(OnChange.NOTHING, False)
     gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
     filters: tuple[str, ...] = planned(OnChange.NOTHING, ())

@@ -8,6 +8,8 @@ filters never on the mesh, and so on.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fsm.family import Afi, Family, Safi
 from policy.filters import Direction, Rule
 from speaker.config.annotations import AddPathMode, PeerOptions, PolicyMode, peer_options
@@ -128,6 +130,7 @@ class _Planner:
             restart_mode=spec.restart_mode,
             graceful_restart=options.graceful_restart is not False,
             add_path=options.add_path or ADD_PATH[self._mode],
+            enhanced_refresh=options.enhanced_refresh is not False,
             bfd=spec.failure_detection_mode is FailureDetectionMode.BFD,
             gateway_mode=spec.bird_gateway_mode,
             filters=tuple(found.name for found in filters),
@@ -142,15 +145,7 @@ class _Planner:
         options = peer_options(peering.peer.metadata.annotations, peering.peer.spec.extensions)
         if peering.by_address or options.passive is None:
             return options
-        return PeerOptions(
-            families=options.families,
-            hold_time=options.hold_time,
-            connect_retry=options.connect_retry,
-            idle_hold=options.idle_hold,
-            route_reflector_client=None,
-            add_path=options.add_path,
-            graceful_restart=options.graceful_restart,
-        )
+        return replace(options, passive=None, route_reflector_client=None)
 
     def _local_asn(self, peering: Peering, spec: BGPPeerSpec) -> int:
         """Give the AS of this session; localASNumber holds for peers named by address only."""

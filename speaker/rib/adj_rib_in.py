@@ -5,6 +5,11 @@ policy made of it; until the policy refuses or changes a path they are one and t
 the usual case pays for one. Because what was received is kept, a changed import filter is run over
 the table again (`refilter`) and the peer need not be asked.
 
+While a peer tells everything again (RFC 7313 §4), a second generation, ``stale``, holds what it
+has not told again yet. `mark_stale` makes it from what there is, each announcement takes its
+prefixes out of it, and what is left in the end is withdrawn in slices by `sweep_stale`. No prefix
+has a flag.
+
 A table knows which Loc-RIB it feeds and tells it about every batch at once; nobody else does.
 """
 
@@ -29,7 +34,7 @@ class AdjRibIn:
         policy: the way in; None takes every path as it is.
     """
 
-    __slots__ = ("_loc_rib", "family", "paths", "policy", "received", "source")
+    __slots__ = ("_loc_rib", "family", "paths", "policy", "received", "source", "stale")
 
     def __init__(
         self, source: Source, family: Family, loc_rib: LocRib, policy: ImportPolicy | None = None
@@ -39,6 +44,7 @@ class AdjRibIn:
         self.policy = policy
         self.paths: dict[Nlri, Path] = {}
         self.received = self.paths
+        self.stale: dict[Nlri, Path] = {}
         self._loc_rib = loc_rib
         loc_rib.attach(self)
 
@@ -48,6 +54,8 @@ class AdjRibIn:
     # hot: per batch
     def announce(self, path: Path, nlris: list[Nlri]) -> None:
         """Learn prefixes that came with one path, in the place of what they had before."""
+        if self.stale:
+            self._renew(nlris)
         if self.policy is None:
             self._accept(path, nlris)
             return
@@ -64,6 +72,12 @@ class AdjRibIn:
                     # Numbers that a filter prepends change within which AS its MED compares.
                     self._loc_rib.note(used)
                 self._accept(used, part)
+
+    def _renew(self, nlris: list[Nlri]) -> None:
+        """Prefixes were told again."""
+        pop = self.stale.pop
+        for nlri in nlris:
+            pop(nlri, None)
 
     def _accept(self, path: Path, nlris: list[Nlri]) -> None:
         self.paths.update(dict.fromkeys(nlris, path))
@@ -82,6 +96,22 @@ class AdjRibIn:
             for nlri in nlris:
                 self.received.pop(nlri, None)
         self._refuse(nlris)
+
+    def mark_stale(self) -> None:
+        """From now on, what is not announced again is stale (RFC 7313 §4)."""
+        self.stale = self.received.copy()
+
+    def sweep_stale(self, limit: int) -> bool:
+        """Withdraw stale prefixes, at most ``limit`` at a time.
+
+        Returns:
+            Whether any are left.
+        """
+        lost = list(islice(self.stale, limit))
+        for nlri in lost:
+            del self.stale[nlri]
+        self.withdraw(lost)
+        return bool(self.stale)
 
     def refilter(self, policy: ImportPolicy | None) -> None:
         """Run a new policy over what was received; only what differs reaches the Loc-RIB."""
@@ -118,6 +148,7 @@ class AdjRibIn:
         """
         if self.received is not self.paths:
             self.received = self.paths
+        self.stale = {}
         lost = list(self.paths) if limit is None else list(islice(self.paths, limit))
         if lost:
             self._refuse(lost)

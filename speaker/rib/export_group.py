@@ -16,19 +16,24 @@ state is encoded for it. So the initial dump, a refresh and a slow peer are one 
 slow peer costs memory for prefixes, never for messages. What was never told before (``untold``) is
 kept apart: a prefix that vanishes before it was told needs no withdrawal.
 
-Withdrawals go before announcements; an End-of-RIB marker follows the first debt (RFC 4724 §2).
+Withdrawals go before announcements; an End-of-RIB marker follows the first debt (RFC 4724 §2). A
+refresh is put between the two markers of RFC 7313 where the member knows them. It never begins
+before End-of-RIB was said (§4), and one that is asked for in the middle of another begins anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 
 from fsm.family import Family
+from fsm.messages import RefreshSubtype, RouteRefresh
 from policy.filters import Verdict
 from policy.outbound import GroupKey, export_partition, rewrite
 from policy.path import Path, Source
 from policy.prefix import Nlri
 from speaker.rib.loc_rib import Delta, LocRib
+from speaker.wire.codec import encode
 from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals, room_for_nlri
 
 
@@ -51,26 +56,51 @@ class OutRoute:
         self.avoids = avoids
 
 
+class RefreshStage(Enum):
+    """How far a refresh with markers has come, for one member (RFC 7313 §4)."""
+
+    NONE = auto()
+    WAITS = auto()
+    """Asked for before the End-of-RIB."""
+    BEGINS = auto()
+    """The marker of the beginning is to be said next."""
+    RUNS = auto()
+    """The marker of the end is to be said once nothing is owed."""
+
+
 class Member:
     """One session in a group.
 
     Args:
         source: what the session's own routes come from.
         address: the peer's address, 4 or 16 octets.
+        marks_refresh: both ends know the markers of RFC 7313.
 
     Attributes:
         queue: whole messages that wait for the socket.
         in_step: whether everything it should hold has been queued.
     """
 
-    __slots__ = ("address", "eor_due", "in_step", "owes", "queue", "source", "untold")
+    __slots__ = (
+        "address",
+        "eor_due",
+        "in_step",
+        "marks_refresh",
+        "owes",
+        "queue",
+        "refresh",
+        "source",
+        "untold",
+    )
 
-    def __init__(self, source: Source, address: bytes) -> None:
+    def __init__(self, source: Source, address: bytes, *, marks_refresh: bool = False) -> None:
         self.source = source
         self.address = address
         self.queue: list[bytes] = []
         self.in_step = False
         self.eor_due = True
+        self.marks_refresh = marks_refresh
+        self.refresh = RefreshStage.NONE
         self.owes: dict[Nlri, None] = {}
         self.untold: dict[Nlri, None] = {}
 
@@ -255,7 +285,11 @@ class ExportGroup:
         member.untold.clear()
 
     def refresh(self, member: Member) -> None:
-        """Tell a member everything again (RFC 2918)."""
+        """Tell a member everything again (RFC 2918 §4)."""
+        if member.marks_refresh:
+            member.refresh = RefreshStage.WAITS if member.eor_due else RefreshStage.BEGINS
+            if member.eor_due:
+                return
         member.in_step = False
         member.owe(self.table)
 
@@ -271,9 +305,9 @@ class ExportGroup:
             member: whose socket has room.
             limit: about how many prefixes to take.
         """
-        messages: list[bytes] = []
         bill = member.owes or member.untold
         told = bill is member.owes
+        messages: list[bytes] = []
         groups: dict[OutRoute | None, list[Nlri]] = {}
         get, popitem = self.table.get, bill.popitem
         for _ in range(min(limit, len(bill))):
@@ -287,12 +321,29 @@ class ExportGroup:
                 messages += self._pack(out, nlris)
         if withdrawn and told:
             messages[:0] = self._pack_withdrawals(withdrawn)
+        if member.refresh is RefreshStage.BEGINS:
+            member.refresh = RefreshStage.RUNS
+            messages.insert(0, self._marker(RefreshSubtype.BEGIN))
         if not member.owes and not member.untold:
-            member.in_step = True
-            if member.eor_due:
-                member.eor_due = False
-                messages.append(end_of_rib(self.family))
+            messages += self._settled(member)
         return messages
+
+    def _settled(self, member: Member) -> list[bytes]:
+        """A member owes nothing any more: say so where it is awaited."""
+        messages: list[bytes] = []
+        member.in_step = True
+        if member.refresh is RefreshStage.RUNS:
+            member.refresh = RefreshStage.NONE
+            messages.append(self._marker(RefreshSubtype.END))
+        if member.eor_due:
+            member.eor_due = False
+            messages.append(end_of_rib(self.family))
+        if member.refresh is RefreshStage.WAITS:
+            self.refresh(member)
+        return messages
+
+    def _marker(self, subtype: RefreshSubtype) -> bytes:
+        return encode(RouteRefresh(self.family, subtype))
 
     def holds(self, member: Member) -> dict[Nlri, OutRoute]:
         """Give what a member holds once it is in step."""

@@ -119,6 +119,7 @@ EDITS: dict[str, Edit] = {
     "restart_mode": Edit(RestartMode.LONG_LIVED),
     "graceful_restart": Edit(False),
     "add_path": Edit(AddPathMode.BOTH),
+    "enhanced_refresh": Edit(False),
     "bfd": Edit(True),
     "gateway_mode": Edit(GatewayMode.DIRECT, _asked_again),
     "filters": Edit(("in-words-only",)),

@@ -245,7 +245,7 @@ class Town:
         """Connect a scripted peer to ``r1`` and establish the session."""
         said = {
             name: options.pop(name)
-            for name in ("hold_time", "families", "refresh")
+            for name in ("hold_time", "families", "refresh", "more")
             if name in options
         }
         peer = await self.call(number, **options)

@@ -37,8 +37,13 @@ def notification(code: int, subcode: int, data: bytes = b"") -> bytes:
     return message(NOTIFICATION, bytes((code, subcode)) + data)
 
 
-def route_refresh(afi: int = IPV4) -> bytes:
-    return message(ROUTE_REFRESH, struct.pack("!HBB", afi, 0, 1))
+def route_refresh(afi: int = IPV4, subtype: int = 0) -> bytes:
+    return message(ROUTE_REFRESH, struct.pack("!HBB", afi, subtype, 1))
+
+
+def capability(code: int, value: bytes = b"") -> bytes:
+    """Write one capability."""
+    return bytes((code, len(value))) + value
 
 
 def open_message(
@@ -153,6 +158,8 @@ class ScriptedPeer(asyncio.Protocol):
         ended: families whose End-of-RIB was heard.
         notification: code, subcode and data of the NOTIFICATION that was heard.
         messages: types of all messages that were heard.
+        story: prefixes, and subtypes of ROUTE-REFRESH, in the order in which they were heard.
+        longest: octets of the longest message that was heard.
         is_open: the connection stands.
         answers: whether KEEPALIVEs are answered.
     """
@@ -168,6 +175,8 @@ class ScriptedPeer(asyncio.Protocol):
         self.open: HeardOpen | None = None
         self.notification: tuple[int, int, bytes] | None = None
         self.messages: list[int] = []
+        self.story: list[str] = []
+        self.longest = 0
         self.is_open = False
         self.answers = True
         self._transport: asyncio.Transport | None = None
@@ -211,7 +220,7 @@ class ScriptedPeer(asyncio.Protocol):
         """Dial a router and be Established with it."""
         said = {
             name: options.pop(name)
-            for name in ("hold_time", "families", "refresh")
+            for name in ("hold_time", "families", "refresh", "more")
             if name in options
         }
         peer = await cls.connect(address, port, source=source, **options)
@@ -315,6 +324,9 @@ class ScriptedPeer(asyncio.Protocol):
 
     def _take(self, kind: int, body: bytes) -> None:
         self.messages.append(kind)
+        self.longest = max(self.longest, 19 + len(body))
+        if kind == ROUTE_REFRESH:
+            self.story.append(f"refresh {body[2]}")
         if kind == UPDATE:
             self._take_update(body)
         elif kind == OPEN:
@@ -346,11 +358,13 @@ class ScriptedPeer(asyncio.Protocol):
     def _lose(self, block: bytes, afi: int) -> None:
         for text in prefixes_of(block, afi):
             self.withdrawn += 1
+            self.story.append(f"-{text}")
             self.table.pop(text, None)
 
     def _gain(self, block: bytes, afi: int, heard: Heard) -> None:
         for text in prefixes_of(block, afi):
             self.announced += 1
+            self.story.append(text)
             self.table[text] = heard
 
 

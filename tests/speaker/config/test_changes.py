@@ -81,6 +81,7 @@ OTHER_VALUES: dict[str, Any] = {
     "restart_mode": RestartMode.LONG_LIVED,
     "graceful_restart": False,
     "add_path": AddPathMode.OFF,
+    "enhanced_refresh": False,
     "bfd": True,
     "gateway_mode": GatewayMode.DIRECT,
     "filters": ("f",),

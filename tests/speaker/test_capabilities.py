@@ -1,0 +1,155 @@
+"""What a negotiated capability does, seen by peers that have it and peers that do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from speaker import exchange as exchanges
+from tests.support.routers import (
+    Town,
+    best,
+    is_up,
+    on_both_loops,
+    on_uvloop,
+    peer_at,
+    table_of,
+    until,
+)
+from tests.support.scripted_peer import IPV4, IPV6, capability, end_of_rib, route_refresh
+
+MARKS = capability(70)
+REQUEST, BEGIN, END = range(3)
+
+
+# Enhanced route refresh.
+
+
+@on_both_loops
+async def test_a_refresh_is_put_between_its_markers() -> None:
+    """RFC 7313 §4."""
+    async with Town() as town:
+        await town.run_for_strangers(1, settings={"networks": "10.7.0.0/16,10.8.0.0/16"})
+        peer = await town.join(more=MARKS)
+        await peer.until_ended()
+        assert (70, b"") in (peer.open.capabilities if peer.open else [])
+        first = len(peer.story)
+        peer.send(route_refresh(IPV4))
+        await peer.until(lambda: "refresh 2" in peer.story)
+        told = peer.story[first:]
+        assert (told[0], told[-1]) == ("refresh 1", "refresh 2")
+        assert sorted(told[1:-1]) == ["10.7.0.0/16", "10.8.0.0/16"]
+
+
+@on_both_loops
+async def test_an_empty_table_is_refreshed_by_its_markers_alone() -> None:
+    async with Town() as town:
+        await town.run_for_strangers()
+        peer = await town.join(more=MARKS)
+        await peer.until_ended()
+        peer.send(route_refresh(IPV4), route_refresh(IPV6))
+        await peer.until(lambda: len(peer.story) == 2)
+        assert peer.story == ["refresh 1", "refresh 2"]
+
+
+@on_both_loops
+async def test_no_refresh_begins_before_end_of_rib() -> None:
+    """RFC 7313 §4: what is asked for too early waits."""
+    async with Town() as town:
+        await town.run_for_strangers(2)
+        teller = await town.join(12)
+        teller.announce(*table_of(9000))
+        peer = await town.call(11)
+        peer.send_open(more=MARKS)
+        await peer.until(lambda: peer.open)
+        peer.send(b"\xff" * 16 + b"\0\x13\x04", route_refresh(IPV4))
+        await peer.until(lambda: "refresh 2" in peer.story)
+        begin = peer.story.index("refresh 1")
+        assert IPV4 in peer.ended
+        assert set(peer.story[:begin]) == set(table_of(9000))
+        assert set(peer.story[begin + 1 : -1]) == set(table_of(9000))
+
+
+@on_both_loops
+async def test_what_is_not_told_again_goes_when_the_refresh_ends() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2)
+        one, two = await town.join(11, more=MARKS), await town.join(12)
+        prefixes = table_of(6000)
+        one.announce(*prefixes)
+        await two.until(lambda: len(two.table) == 6000)
+        one.send(route_refresh(IPV4, BEGIN))
+        one.announce(*prefixes[:100], "10.200.0.0/16")
+        await two.until(lambda: len(two.table) == 6001)
+        assert two.withdrawn == 0
+        one.send(route_refresh(IPV4, END))
+        await two.until(lambda: len(two.table) == 101)
+        assert set(two.table) == set(best(router)) == {*prefixes[:100], "10.200.0.0/16"}
+        [rib] = [r for r in exchange_of(town).inbound.ribs.values() if r.received]
+        assert rib.stale == {}
+        assert len(rib.received) == 101
+
+
+@on_both_loops
+async def test_a_refresh_that_begins_anew_loses_nothing_that_is_told_in_the_end() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2)
+        one, two = await town.join(11, more=MARKS), await town.join(12)
+        one.announce("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+        await two.until(lambda: len(two.table) == 3)
+        one.send(route_refresh(IPV4, BEGIN))
+        one.announce("10.1.0.0/16")
+        one.send(route_refresh(IPV4, BEGIN))
+        one.announce("10.2.0.0/16")
+        one.send(route_refresh(IPV4, END))
+        await two.until(lambda: set(two.table) == {"10.2.0.0/16"})
+        assert two.withdrawn == 2
+        one.send(route_refresh(IPV4, END), route_refresh(IPV6, BEGIN), route_refresh(IPV6, END))
+        one.announce("10.4.0.0/16")
+        await two.until(lambda: set(two.table) == {"10.2.0.0/16", "10.4.0.0/16"})
+        assert is_up(router)
+
+
+@on_both_loops
+async def test_a_refresh_without_an_end_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchanges, "STALE_TIME", 0.05)
+    async with Town() as town:
+        router = await town.run_for_strangers()
+        peer = await town.join(more=MARKS)
+        peer.announce("10.1.0.0/16", "10.2.0.0/16")
+        await until(lambda: len(best(router)) == 2)
+        peer.send(route_refresh(IPV4, BEGIN))
+        peer.announce("10.1.0.0/16")
+        await until(lambda: set(best(router)) == {"10.1.0.0/16"})
+        assert is_up(router)
+
+
+@on_both_loops
+async def test_markers_of_a_peer_that_did_not_offer_them_mean_nothing() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(1, settings={"networks": "10.7.0.0/16"})
+        peer = await town.join()
+        peer.announce("10.1.0.0/16")
+        peer.send(route_refresh(IPV4, BEGIN), route_refresh(IPV4, END), end_of_rib())
+        await until(lambda: exchange_of(town).inbound.ended)
+        assert set(best(router)) == {"10.1.0.0/16", "10.7.0.0/16"}
+        peer.send(route_refresh(IPV4))
+        await peer.until(lambda: peer.announced == 2)
+        peer.announce("10.2.0.0/16")
+        await until(lambda: "10.2.0.0/16" in best(router))
+        assert not any(word.startswith("refresh") for word in peer.story)
+
+
+@on_uvloop
+async def test_enhanced_refresh_can_be_switched_off() -> None:
+    async with Town() as town:
+        await town.run_for_strangers(keys={"enhancedRefresh": "off"})
+        peer = await town.join(more=MARKS)
+        assert peer.open is not None
+        assert 70 not in dict(peer.open.capabilities)
+
+
+def exchange_of(town: Town) -> exchanges.Exchange:
+    """Give the tables of the session with the peer at `home` 11."""
+    exchange = peer_at(town.routers[0], 11).exchange
+    assert exchange is not None
+    return exchange
