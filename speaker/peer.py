@@ -53,6 +53,7 @@ from fsm.events import (
     UpdateMsg,
     UpdateMsgErr,
 )
+from fsm.explanation import Explanation, explain_down
 from fsm.family import Family
 from fsm.messages import Keepalive, Open, RouteRefresh
 from fsm.negotiation import Negotiated
@@ -152,6 +153,12 @@ class Peer:
     def is_established(self) -> bool:
         """Whether routes can be exchanged."""
         return self.session.state is State.ESTABLISHED
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """Why the session is not up, and when it tries again; None if it is up."""
+        has_password = self.plan.password is not None
+        return explain_down(self.session, self.router.clock.now(), has_password=has_password)
 
     def start(self) -> None:
         """Let the session come up."""
@@ -289,7 +296,10 @@ class Peer:
         self.handle(TcpConnectionConfirmed(Side.INCOMING))
 
     def _adopt(self, side: Side, transport: Transport) -> None:
-        self._connections[side] = Connection(side, transport)
+        connection = self._connections[side] = Connection(side, transport)
+        if self.session.config.extended_message:
+            # RFC 8654 §4: who offers it takes long messages, and the first may come at once.
+            connection.framer.max_length = framing.MAX_EXTENDED_LENGTH
         transport.attach(self)
 
     def _connection(self, transport: Transport) -> Connection | None:
@@ -434,8 +444,6 @@ class Peer:
 
     def _up(self, side: Side, negotiated: Negotiated) -> None:
         connection = self._connections[side]
-        if negotiated.extended_message:
-            connection.framer.max_length = framing.MAX_EXTENDED_LENGTH
         self.exchange = self.router.exchange(self, negotiated, connection.transport)
         self.last_error = ""
         log.session_established(self.name, self.plan.address, negotiated)

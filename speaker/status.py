@@ -11,9 +11,11 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import speaker
+from fsm.effects import DownKind
 from fsm.events import Side
 from fsm.family import Afi, Family
 from fsm.negotiation import Negotiated
+from fsm.notifications import Code, Notification
 from fsm.session import HistoryEntry
 from fsm.state import State
 from policy.attributes import Attribute, Origin
@@ -96,9 +98,8 @@ class Status:
         """Tell of one peer."""
         plan, session = peer.plan, peer.session
         now = self._router.clock.now()
-        state: StateWord = "up" if peer.is_established else "start"
         since = session.established_since
-        deadline = session.deadline
+        explanation = peer.explanation
         return {
             "name": plan.name,
             "resource": plan.resource,
@@ -108,13 +109,14 @@ class Status:
             "family": "ipv6" if ":" in plan.address else "ipv4",
             "localAS": plan.local_asn,
             "remoteAS": plan.peer_asn,
-            "state": state,
+            "state": _state_word(peer),
             "bgpState": _bgp_state(peer),
             "since": peer.state_since,
             "uptime": None if since is None else now - since,
-            "info": "" if peer.is_established else _info(peer),
+            "info": _info(peer),
+            "why": "" if explanation is None else str(explanation),
             "lastError": peer.last_error,
-            "nextTry": None if state == "up" or deadline is None else max(0.0, deadline - now),
+            "nextTry": None if explanation is None else explanation.next_try,
             "families": self._families(peer),
             "passive": plan.passive,
             "negotiated": _negotiated(session.negotiated),
@@ -248,8 +250,40 @@ def _bgp_state(peer: Peer) -> str:
     return str(state)
 
 
+def _state_word(peer: Peer) -> StateWord:
+    if peer.is_established:
+        return "up"
+    return "start" if peer.session.is_started else "down"
+
+
 def _info(peer: Peer) -> str:
-    return peer.last_error
+    """Say in few words why the session is not up: what BIRD shows behind the state."""
+    explanation, session = peer.explanation, peer.session
+    if explanation is None:
+        return ""
+    if not session.is_started and session.stop is not None:
+        return "Administratively down"
+    reason = session.last_attempt
+    if reason is None or not explanation.cause:
+        return ""
+    if reason.notification is not None:
+        return f"{_who(reason.kind, reason.notification)}: {_short(reason.notification)}"
+    return f"{_OTHER_ENDS.get(reason.kind, reason.kind)}: {reason.text}"
+
+
+_OTHER_ENDS = {DownKind.TCP: "Socket", DownKind.DROPPED: "Dropped"}
+
+
+def _who(kind: DownKind, said: Notification) -> str:
+    if kind is DownKind.RECEIVED:
+        return "Received"
+    return "Automatic shutdown" if said.code == Code.CEASE else "BGP Error"
+
+
+def _short(said: Notification) -> str:
+    """The innermost words of a NOTIFICATION, without its data."""
+    told = said.inner or said
+    return str(Notification(told.code, told.subcode)).rpartition("/")[2]
 
 
 def _negotiated(negotiated: Negotiated | None) -> NegotiatedView | None:

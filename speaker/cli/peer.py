@@ -1,4 +1,4 @@
-"""``wren peer``: the sessions of the running daemon, or one of them with its history."""
+"""``wren peer``: the sessions of the running daemon, or one of them in detail."""
 
 from __future__ import annotations
 
@@ -19,16 +19,26 @@ def peer(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A peer's name or address.")
     ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show the last events of the session NAME too.")
+    ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show all peers and what is wrong with the resources; or one peer in detail, with its history.
+    """Show all peers and what is wrong with the resources; or one peer, and why it is not up.
 
     Times are hours:minutes:seconds since the session came up, or until the next attempt.
     """
     if name is not None:
         detail: PeerDetailView = ask(run_dir, "peer", name=name)
-        write_json(detail) if output is Output.JSON else write_lines(show_peer(detail))
+        if output is Output.JSON:
+            write_json(detail)
+            return
+        write_lines(show_peer(detail))
+        if history:
+            write_lines(show_history(detail))
         return
+    if history:
+        raise typer.BadParameter("of which peer? give its NAME")
     status: StatusView = ask(run_dir, "status")
     if output is Output.JSON:
         write_json({"peers": status["peers"], "conditions": status["conditions"]})
@@ -79,8 +89,8 @@ def show_troubles(status: StatusView) -> list[str]:
     return lines + [f"error: kernel: {refused}" for refused in status["kernel"]["refused"]]
 
 
-def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
-    """Give all there is to know about one peer, with times in a zone, by default the machine's."""
+def show_peer(detail: PeerDetailView) -> list[str]:
+    """Give what there is to know about one peer, save what happened before."""
     item = detail["peer"]
     ends = f"AS {item['localAS']} here, AS {item['remoteAS']} there"
     lines = [item["name"]]
@@ -91,6 +101,7 @@ def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
             ("address", f"{item['address']} port {item['port']}"),
             ("session", f"{ends}{', passive' if item['passive'] else ''}"),
             ("state", f"{item['state']} ({item['bgpState']} {item['info']}".rstrip() + ")"),
+            ("why", item["why"]),
             ("up for", show_duration(item["uptime"])),
             ("next attempt", _in(item["nextTry"])),
             ("last error", item["lastError"]),
@@ -100,9 +111,12 @@ def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
     lines += _negotiated(item)
     for family, counts in item["families"].items():
         lines.append(f"  {family}: {_counts(counts)}")
-    if detail["history"]:
-        lines += ["", "history", *(f"  {_happened(line, zone)}" for line in detail["history"])]
     return lines
+
+
+def show_history(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
+    """Give the last events of a session, with times in a zone, by default the machine's."""
+    return ["", "history", *(f"  {_happened(line, zone)}" for line in detail["history"])]
 
 
 def _happened(line: str, zone: tzinfo | None) -> str:

@@ -42,8 +42,9 @@ class PeerView(TypedDict):
 
     ``type`` is Calico's word for where the peer comes from, ``family`` that of the address,
     ``since`` the last change of the state word, ``info`` what follows the BGP state in the status
-    table, ``nextTry`` the seconds to the next attempt, and ``families`` has keys such as ``ipv4
-    unicast``.
+    table, ``why`` a sentence that says why the session is not up (empty for one that is),
+    ``nextTry`` the seconds to the next attempt (none where we only wait), and ``families`` has keys
+    such as ``ipv4 unicast``.
     """
 
     name: str
@@ -59,6 +60,7 @@ class PeerView(TypedDict):
     since: float
     uptime: float | None
     info: str
+    why: str
     lastError: str
     nextTry: float | None
     families: dict[str, FamilyView]

@@ -52,7 +52,7 @@ async def test_why_a_session_fell_is_told_with_its_history() -> None:
         name = peer_at(router, 11).name
         detail = status.peer_detail(name)
         assert "Bad Message Type" in detail["peer"]["lastError"]
-        assert detail["peer"]["info"] == detail["peer"]["lastError"]
+        assert detail["peer"]["info"] == "BGP Error: Bad Message Type"
         assert any("BgpHeaderErr" in line and "NOTIFICATION" in line for line in detail["history"])
         assert all("\n" not in line for line in detail["history"])
         assert status.peer_detail("p11")["peer"]["name"] == name

@@ -23,6 +23,7 @@ def peer_view(address: str, **changed: Any) -> PeerView:
         "since": 0.0,
         "uptime": None,
         "info": "",
+        "why": "",
         "lastError": "",
         "nextTry": None,
         "families": {},

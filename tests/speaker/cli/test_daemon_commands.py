@@ -34,6 +34,7 @@ DOWN = peer_view(
     state="start",
     bgpState="Active",
     info="Socket: Connection refused",
+    why="the peer refuses connections (Connection refused); the next try is in 4 s",
     lastError="Connection refused",
     nextTry=4.2,
     passive=True,
@@ -113,7 +114,7 @@ def test_peer_lists_peers_and_conditions_as_json(tmp_path: Path) -> None:
 
 def test_peer_shows_one_session_in_detail_with_its_history(tmp_path: Path) -> None:
     with serving(tmp_path, {"peer": detail}):
-        done = wren("peer", "Mesh_10_0_0_2", "--run-dir", tmp_path)
+        done = wren("peer", "Mesh_10_0_0_2", "--history", "--run-dir", tmp_path)
     moment = show_moment(1795246914.043)
     assert done.stdout == (
         "Mesh_10_0_0_2\n"
@@ -142,6 +143,16 @@ def test_peer_that_is_down_shows_why_and_when_it_tries_again(tmp_path: Path) -> 
     assert "  state         start (Active Socket: Connection refused)" in lines
     assert "  next attempt  in 00:00:04" in lines
     assert "  last error    Connection refused" in lines
+    why = "the peer refuses connections (Connection refused); the next try is in 4 s"
+    assert f"  why           {why}" in lines
+
+
+def test_the_history_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:
+    with serving(tmp_path, {"peer": detail, "status": status}):
+        assert "history" not in wren("peer", "Mesh_10_0_0_2", "--run-dir", tmp_path).stdout
+        done = wren("peer", "--history", "--run-dir", tmp_path)
+    assert done.exit_code == 2
+    assert "NAME" in done.stderr
 
 
 def test_peer_that_does_not_exist_is_a_failure(tmp_path: Path) -> None:
