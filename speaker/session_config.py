@@ -27,4 +27,5 @@ def session_config(plan: PeerPlan, router_id: int) -> SessionConfig:
         idle_hold=plan.idle_hold,
         passive=plan.passive,
         enhanced_route_refresh=plan.enhanced_refresh,
+        extended_message=plan.extended_messages,
     )

@@ -204,6 +204,13 @@ KEYS: tuple[Key, ...] = (
         "left out goes (RFC 7313); on by default.",
     ),
     Key(
+        "extendedMessages",
+        _switch,
+        Kind.BGP_PEER,
+        "on|off",
+        "Whether messages of up to 65535 octets are offered (RFC 8654); off by default.",
+    ),
+    Key(
         "policy",
         _word(PolicyMode),
         Kind.BGP_CONFIGURATION,
@@ -240,6 +247,7 @@ class PeerOptions:
     add_path: AddPathMode | None = None
     graceful_restart: bool | None = None
     enhanced_refresh: bool | None = None
+    extended_messages: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

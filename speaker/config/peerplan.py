@@ -98,6 +98,7 @@ class PeerPlan:
     graceful_restart: bool = planned(OnChange.NEXT_SESSION, True)
     add_path: AddPathMode = planned(OnChange.RESET, AddPathMode.OFF)
     enhanced_refresh: bool = planned(OnChange.NEXT_SESSION, True)
+    extended_messages: bool = planned(OnChange.RESET, False)
     bfd: bool = planned(OnChange.NOTHING, False)
     gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
     filters: tuple[str, ...] = planned(OnChange.NOTHING, ())

@@ -131,6 +131,7 @@ class _Planner:
             graceful_restart=options.graceful_restart is not False,
             add_path=options.add_path or ADD_PATH[self._mode],
             enhanced_refresh=options.enhanced_refresh is not False,
+            extended_messages=options.extended_messages is True,
             bfd=spec.failure_detection_mode is FailureDetectionMode.BFD,
             gateway_mode=spec.bird_gateway_mode,
             filters=tuple(found.name for found in filters),

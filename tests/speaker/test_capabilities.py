@@ -8,6 +8,7 @@ from speaker import exchange as exchanges
 from tests.support.routers import (
     Town,
     best,
+    home,
     is_up,
     on_both_loops,
     on_uvloop,
@@ -15,9 +16,19 @@ from tests.support.routers import (
     table_of,
     until,
 )
-from tests.support.scripted_peer import IPV4, IPV6, capability, end_of_rib, route_refresh
+from tests.support.scripted_peer import (
+    IPV4,
+    IPV6,
+    capability,
+    end_of_rib,
+    keepalive,
+    path_attributes,
+    prefix,
+    route_refresh,
+    update,
+)
 
-MARKS = capability(70)
+MARKS, LONG = capability(70), capability(6)
 REQUEST, BEGIN, END = range(3)
 
 
@@ -61,7 +72,7 @@ async def test_no_refresh_begins_before_end_of_rib() -> None:
         peer = await town.call(11)
         peer.send_open(more=MARKS)
         await peer.until(lambda: peer.open)
-        peer.send(b"\xff" * 16 + b"\0\x13\x04", route_refresh(IPV4))
+        peer.send(keepalive(), route_refresh(IPV4))
         await peer.until(lambda: "refresh 2" in peer.story)
         begin = peer.story.index("refresh 1")
         assert IPV4 in peer.ended
@@ -153,3 +164,60 @@ def exchange_of(town: Town) -> exchanges.Exchange:
     exchange = peer_at(town.routers[0], 11).exchange
     assert exchange is not None
     return exchange
+
+
+# Extended messages.
+
+
+@on_both_loops
+async def test_messages_of_full_size_go_both_ways_between_those_who_take_them() -> None:
+    """RFC 8654 §4: nobody else gets a route whose attributes fill more than a small message."""
+    async with Town() as town:
+        router = await town.run_for_strangers(3, keys={"extendedMessages": "on"})
+        one, two = await town.join(11, more=LONG), await town.join(12, more=LONG)
+        small = await town.join(13)
+        assert (6, b"") in (one.open.capabilities if one.open else [])
+        octets = path_attributes(
+            (65011,), next_hop=home(11), communities=[(1, n) for n in range(15_000)]
+        )
+        room = (65535 - 23 - len(octets)) // 4
+        one.send(update(b"", octets, b"".join(map(prefix, table_of(room)))))
+        one.announce(*table_of(2000, 1))
+        await two.until(lambda: len(two.table) == room + 2000)
+        assert 60_000 < two.longest <= 65535
+        await small.until(lambda: len(small.table) == 2000)
+        assert small.longest <= 4096
+        assert set(small.table) == set(table_of(2000, 1))
+        assert is_up(router)
+
+
+@on_both_loops
+async def test_a_long_message_may_come_in_one_breath_with_the_keepalive() -> None:
+    """RFC 8654 §4: who offers long messages takes them from the first one on."""
+    async with Town() as town:
+        router = await town.run_for_strangers(keys={"extendedMessages": "on"})
+        peer = await town.call()
+        peer.send_open(more=LONG)
+        await peer.until(lambda: peer.open)
+        octets = path_attributes((65011,), next_hop=home(11))
+        block = b"".join(map(prefix, table_of(16_000)))
+        peer.send(keepalive() + update(b"", octets, block))
+        await until(lambda: len(best(router)) == 16_000)
+        assert is_up(router)
+
+
+@on_both_loops
+@pytest.mark.parametrize("offers", ["on", "off"])
+async def test_long_messages_break_a_session_on_which_we_did_not_offer_them(offers: str) -> None:
+    """RFC 8654 §4: Bad Message Length, with the length."""
+    async with Town() as town:
+        router = await town.run_for_strangers(keys={"extendedMessages": offers})
+        peer = await town.join(more=LONG)
+        octets = path_attributes((65011,), next_hop=home(11))
+        peer.send(update(b"", octets, b"".join(map(prefix, table_of(1200)))))
+        if offers == "on":
+            await until(lambda: len(best(router)) == 1200)
+            return
+        await peer.until_closed()
+        assert peer.notification is not None
+        assert peer.notification[:2] == (1, 2)

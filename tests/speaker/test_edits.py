@@ -120,6 +120,7 @@ EDITS: dict[str, Edit] = {
     "graceful_restart": Edit(False),
     "add_path": Edit(AddPathMode.BOTH),
     "enhanced_refresh": Edit(False),
+    "extended_messages": Edit(True),
     "bfd": Edit(True),
     "gateway_mode": Edit(GatewayMode.DIRECT, _asked_again),
     "filters": Edit(("in-words-only",)),

@@ -82,6 +82,7 @@ OTHER_VALUES: dict[str, Any] = {
     "graceful_restart": False,
     "add_path": AddPathMode.OFF,
     "enhanced_refresh": False,
+    "extended_messages": True,
     "bfd": True,
     "gateway_mode": GatewayMode.DIRECT,
     "filters": ("f",),
