@@ -39,6 +39,9 @@ from fsm.messages import Open
 LARGE_HOLD_TIME = 240.0
 """Seconds to wait for the peer's OPEN: "a large value" of 4 minutes. RFC 4271 §8.2.2."""
 
+ACCEPTED_HOLD_TIME = 30.0
+"""Seconds that somebody who connected to us has for his OPEN."""
+
 _SHORTEST_HOLD_TIME = 3
 _LARGEST_TWO_OCTETS = 0xFFFF
 _LARGEST_FOUR_OCTETS = 0xFFFF_FFFF
@@ -61,6 +64,9 @@ class SessionConfig:
             longer either.
         open_hold_time: seconds that a connection may take to become Established: so long we wait
             for the peer's OPEN, and where the hold time is 0 for its KEEPALIVE.
+        accepted_open_hold_time: the same for a connection that we accepted, if less: whoever
+            connects has his OPEN ready, and one who says nothing must not keep the place of the
+            peer for long.
         send_hold_time: seconds for which the peer may take nothing of what waits to be sent, 0 for
             ever; the greater of 8 minutes and twice the negotiated hold time if None.
         delay_open_time: seconds to wait for the peer's OPEN before sending ours; 0 sends at once.
@@ -100,6 +106,7 @@ class SessionConfig:
     keepalive_time: int | None = None
     connect_retry_time: float = 120.0
     open_hold_time: float = LARGE_HOLD_TIME
+    accepted_open_hold_time: float = ACCEPTED_HOLD_TIME
     send_hold_time: float | None = None
     delay_open_time: float = 0.0
     idle_hold: tuple[float, float] = (5.0, 60.0)
@@ -141,7 +148,10 @@ class SessionConfig:
             or _SHORTEST_HOLD_TIME <= self.hold_time <= _LARGEST_TWO_OCTETS,
             "the keepalive time is above 0": self.keepalive_time is None or self.keepalive_time > 0,
             "the connect retry time is above 0": self.connect_retry_time > 0,
-            "the wait for an OPEN is above 0": self.open_hold_time > 0,
+            "the wait for an OPEN is above 0": min(
+                self.open_hold_time, self.accepted_open_hold_time
+            )
+            > 0,
             "the send hold time is not below 0": (self.send_hold_time or 0) >= 0,
             "the delay of the OPEN is not below 0": self.delay_open_time >= 0,
             "idle hold is (shortest, longest), above 0": 0 < shortest <= longest,

@@ -122,10 +122,21 @@ class Machine:
             seconds = jittered(self.negotiated.keepalive_time, self._chance)
             self.timers.start(Timer.KEEPALIVE, seconds, self._now)
 
+    @property
+    def _patience(self) -> float:
+        """Seconds that the peer has to get the connection Established.
+
+        RFC: a large value, for either side. Ours: less for a connection that somebody else opened.
+        """
+        config = self._config
+        if self.side is Side.OUTGOING:
+            return config.open_hold_time
+        return min(config.open_hold_time, config.accepted_open_hold_time)
+
     def _silence(self, what: str) -> str:
         """Say what was not heard, and for how long."""
         agreed = self.negotiated.hold_time if self.negotiated else 0
-        return f"{what} came for {agreed or self._config.open_hold_time:g} s"
+        return f"{what} came for {agreed or self._patience:g} s"
 
     def _restart_hold_timer(self) -> None:
         """RFC 4271 §4.4: with a hold time of zero neither timer runs."""
@@ -138,7 +149,7 @@ class Machine:
         RFC: with a hold time of zero for ever. Ours: not longer than for an OPEN, since a
         connection that never becomes a session must not keep the place of one that would.
         """
-        self.timers.start(Timer.HOLD, self._config.open_hold_time, self._now)
+        self.timers.start(Timer.HOLD, self._patience, self._now)
         self._restart_hold_timer()
 
     def _start_connect_retry_timer(self) -> None:
@@ -167,7 +178,7 @@ class Machine:
             case State.OPEN_SENT:
                 self.timers.clear()
                 self._effects.append(Send(self.side, self.open_message))
-                self.timers.start(Timer.HOLD, self._config.open_hold_time, self._now)
+                self.timers.start(Timer.HOLD, self._patience, self._now)
             case State.OPEN_CONFIRM:
                 self.timers.clear()
                 self._send_keepalive()

@@ -37,6 +37,7 @@ from fsm.events import (
     SendBlocked,
     SendProgress,
     Side,
+    TcpConnectionConfirmed,
     TcpConnectionFails,
     TcpCrAcked,
     UpdateMsg,
@@ -79,6 +80,14 @@ def test_a_connection_is_greeted_by_an_open_and_four_minutes_of_patience() -> No
     fsm = machine(State.CONNECT)
     assert fsm.handle(TcpCrAcked(OUT), 1.0) == [Send(OUT, config().open_message())]
     assert fsm.timers.deadlines() == {Timer.HOLD: 1.0 + LARGE_HOLD_TIME}
+
+
+def test_who_connected_to_us_has_less_time_for_his_open() -> None:
+    fsm = BgpFsm(config(accepted_open_hold_time=20), Side.INCOMING)
+    fsm.handle(ManualStart(), 0.0)
+    fsm.handle(TcpConnectionConfirmed(Side.INCOMING), 1.0)
+    assert fsm.timers.deadlines() == {Timer.HOLD: 21.0}
+    assert [type(effect) for effect in fsm.expire(21.0)] == [Send, Close, AttemptFailed]
 
 
 def test_an_acceptable_open_is_answered_by_a_keepalive_and_starts_both_timers() -> None:

@@ -83,6 +83,7 @@ def test_an_open_says_what_the_configuration_says() -> None:
         {"idle_hold": (0, 5)},
         {"idle_hold": (6, 5)},
         {"open_hold_time": 0},
+        {"accepted_open_hold_time": 0},
         {"send_hold_time": -1},
         {"add_path": ((IPV6_UNICAST, SendReceive.BOTH),)},
         {"extended_next_hop": ((IPV6_UNICAST, Afi.IPV4),)},
