@@ -40,6 +40,7 @@ from speaker.config.changes import (
 from speaker.config.plan import PeerKind, Plan
 
 if TYPE_CHECKING:
+    from speaker.exchange import Exchange
     from speaker.peer import Peer
     from speaker.speaker import Speaker
 
@@ -198,6 +199,12 @@ def _change_peer(router: Speaker, change: Change) -> bool:
 def _refilter_in(router: Speaker, peer: Peer, fields: frozenset[str]) -> None:
     exchange = peer.exchange
     if exchange is None:
+        if "max_prefixes" in fields:
+            # A session that was closed for the old limit may come up again.
+            peer.start()
+        return
+    if fields == {"max_prefixes"}:
+        _limit(router, peer, exchange)
         return
     exchange.refilter_in()
     if "rr_client" in fields:
@@ -205,7 +212,22 @@ def _refilter_in(router: Speaker, peer: Peer, fields: frozenset[str]) -> None:
         router.exports_again()
     if fields & _REJUDGED:
         exchange.forget_attributes()
-        for family in exchange.inbound.ribs:
-            if not peer.ask_refresh(family):
-                router.reset_peer(peer.plan)
-                return
+        _ask_again(router, peer, exchange)
+    if "max_prefixes" in fields:
+        _limit(router, peer, exchange)
+
+
+def _limit(router: Speaker, peer: Peer, exchange: Exchange) -> None:
+    """Hold a session to other limits; what the old ones dropped has to be told again."""
+    peer.heed_limits()
+    if peer.exchange is exchange and exchange.limits.dropped:
+        exchange.limits.forget_dropped()
+        _ask_again(router, peer, exchange)
+
+
+def _ask_again(router: Speaker, peer: Peer, exchange: Exchange) -> None:
+    """Have everything told again, by a new session where the peer cannot do so on this one."""
+    for family in exchange.inbound.ribs:
+        if not peer.ask_refresh(family):
+            router.reset_peer(peer.plan)
+            return

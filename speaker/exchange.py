@@ -28,6 +28,7 @@ from policy.outbound import GroupKey, NextHopMode
 from policy.path import Path, PeerType, Source, SourceKind
 from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
+from speaker.limits import Limits
 from speaker.net.transport import Transport
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.attribute_table import AttributeTable, Intake, NextHopSource
@@ -111,6 +112,7 @@ class Exchange:
         self._tables = tables
         self.source = _source(plan, negotiated)
         self.inbound = self._make_inbound()
+        self.limits = Limits(plan, self.inbound.ribs)
         self.shares: dict[Family, Share] = {}
         self._swept: set[Family] = set()
         self._stale_alarm = Alarm(tables.clock, self._refresh_is_late)
@@ -160,6 +162,7 @@ class Exchange:
         self.plan = plan
         self.source.name = plan.name
         self.source.is_client = plan.rr_client
+        self.limits.take_plan(plan)
 
     @property
     def peer_type(self) -> PeerType:

@@ -11,7 +11,7 @@ while effects are being performed wait their turn.
 A run of UPDATEs in one chunk tells the session once (RFC 4271 §8.2.2 restarts the HoldTimer).
 Whatever a peer sends wrong ends here as a `BgpError`, becomes an event, and costs this peer alone.
 
-Standards: RFC 4271 §6, §8; RFC 2918; RFC 4724 §2; RFC 9687 §4.
+Standards: RFC 4271 §6, §8; RFC 2918; RFC 4724 §2; RFC 8538 §4; RFC 9687 §4.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ from speaker.wire.framing import Framer, RawMessage
 
 FAULTS_LOGGED = 10
 """So many faults of UPDATEs are logged one by one; then every thousandth."""
+
+FOR_GOOD = frozenset({Cease.ADMINISTRATIVE_SHUTDOWN, Cease.PEER_DECONFIGURED})
+"""Ends after which nobody comes back soon: the peer must not keep our routes (RFC 8538 §4)."""
 
 LATE = 0.01
 """Seconds in which the loop reads what lay unread when a hold timer expired."""
@@ -165,8 +168,13 @@ class Peer:
         self.handle(ManualStart())
 
     def stop(self, subcode: int = Cease.ADMINISTRATIVE_SHUTDOWN, message: str = "") -> None:
-        """End the session; it stays down until it is started."""
-        self.handle(ManualStop(subcode, message))
+        """End the session; it stays down until it is started.
+
+        Args:
+            subcode: of the Cease that says so.
+            message: to the peer's operator (RFC 9003 §2).
+        """
+        self.handle(ManualStop(subcode, message, hard=subcode in FOR_GOOD))
 
     def close(self, subcode: int | None = Cease.PEER_DECONFIGURED) -> None:
         """End everything for good.
@@ -402,7 +410,14 @@ class Peer:
         except BgpError as error:
             log.garbage(self.name, self.plan.address, str(error), body)
             self.handle(UpdateMsgErr(side, error))
+        self.heed_limits()
         self.router.work()
+
+    def heed_limits(self) -> None:
+        """End the session if the peer has told more prefixes than it may (RFC 4486 §4)."""
+        stop = None if self.exchange is None else self.exchange.limits.check()
+        if stop is not None:
+            self.handle(stop)
 
     def _note_faults(self, faults: list[str]) -> None:
         for fault in faults:

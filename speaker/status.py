@@ -22,6 +22,7 @@ from policy.attributes import Attribute, Origin
 from policy.decision import Reason, explain
 from policy.path import Path, SourceKind
 from policy.prefix import Nlri, parse_prefix, show, show_address
+from speaker.config.conditions import Condition
 from speaker.control.protocol import ControlError
 from speaker.control.views import (
     FamilyView,
@@ -73,10 +74,16 @@ class Status:
                     "reason": condition.reason,
                     "message": condition.message,
                 }
-                for condition in plan.conditions
+                for condition in self._conditions()
             ],
             "kernel": self._kernel(),
         }
+
+    def _conditions(self) -> Iterator[Condition]:
+        yield from self._router.plan.conditions
+        for peer in self._router.peers.values():
+            if peer.exchange is not None:
+                yield from peer.exchange.limits.conditions()
 
     def _kernel(self) -> KernelView:
         router = self._router

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
+from fsm.family import Afi, Family
 from policy.prefix import Nlri, PrefixError, parse_prefix
 from speaker.config.kinds import Kind
+from speaker.config.limits import FAMILIES, Limits, parse_limits
 from speaker.config.problems import FieldPath, Violation, did_you_mean
 from speaker.config.scalars import ScalarError
 
@@ -71,15 +72,12 @@ def _switch(text: str) -> bool:
     raise ScalarError("value", f"{text!r} is neither on nor off")
 
 
-_FAMILIES = {"ipv4": IPV4_UNICAST, "ipv6": IPV6_UNICAST}
-
-
 def _families(text: str) -> tuple[Family, ...]:
     words = [word.strip().lower() for word in text.split(",")]
-    unknown = [word for word in words if word not in _FAMILIES]
+    unknown = [word for word in words if word not in FAMILIES]
     if unknown:
         raise ScalarError("value", f"{unknown[0]!r} is no family (ipv4, ipv6 or ipv4,ipv6)")
-    return tuple(family for word, family in _FAMILIES.items() if word in words)
+    return tuple(family for word, family in FAMILIES.items() if word in words)
 
 
 def _hold_time(text: str) -> int:
@@ -211,6 +209,16 @@ KEYS: tuple[Key, ...] = (
         "Whether messages of up to 65535 octets are offered (RFC 8654); off by default.",
     ),
     Key(
+        "maxPrefixes",
+        parse_limits,
+        Kind.BGP_PEER,
+        "[ipv4|ipv6] NUMBER [SHARE%] [drop|restart SECONDS|down], …",
+        "How many prefixes the peer may tell, before any filter; from the share on there is a "
+        "warning. Beyond the number, what is new is dropped, or the session is closed (Cease, "
+        "Maximum Number of Prefixes Reached) for some seconds or until the limit is changed (down, "
+        "the default).",
+    ),
+    Key(
         "policy",
         _word(PolicyMode),
         Kind.BGP_CONFIGURATION,
@@ -248,6 +256,7 @@ class PeerOptions:
     graceful_restart: bool | None = None
     enhanced_refresh: bool | None = None
     extended_messages: bool | None = None
+    max_prefixes: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)

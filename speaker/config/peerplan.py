@@ -15,6 +15,7 @@ from typing import Any
 from fsm.family import Afi, Family
 from policy.filters import Rule
 from speaker.config.annotations import AddPathMode
+from speaker.config.limits import Limits
 from speaker.config.resources import GatewayMode, NextHopMode, RestartMode
 from speaker.config.secrets import Secret
 
@@ -68,6 +69,7 @@ class PeerPlan:
         connect_retry: seconds between attempts.
         connect_delay: seconds before the first attempt.
         idle_hold: the shortest and the longest wait after a session fell, seconds.
+        max_prefixes: what the peer may tell, by family.
         restart_time: of graceful restart (RFC 4724), or the stale time of LLGR (RFC 9494).
         import_rules: of all filters in their order, by family.
     """
@@ -99,6 +101,7 @@ class PeerPlan:
     add_path: AddPathMode = planned(OnChange.RESET, AddPathMode.OFF)
     enhanced_refresh: bool = planned(OnChange.NEXT_SESSION, True)
     extended_messages: bool = planned(OnChange.RESET, False)
+    max_prefixes: Limits = planned(OnChange.REFILTER_IN, ())
     bfd: bool = planned(OnChange.NOTHING, False)
     gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
     filters: tuple[str, ...] = planned(OnChange.NOTHING, ())

@@ -17,6 +17,7 @@ from speaker.config.cluster import BGP_PORT, Cluster, Member
 from speaker.config.conditions import Conditions
 from speaker.config.filters import rules_of
 from speaker.config.kinds import Kind
+from speaker.config.limits import Limits
 from speaker.config.peer_rules import MAX_RESTART_TIME
 from speaker.config.peerings import Peering, peerings_of
 from speaker.config.peerplan import PeerPlan
@@ -132,6 +133,7 @@ class _Planner:
             add_path=options.add_path or ADD_PATH[self._mode],
             enhanced_refresh=options.enhanced_refresh is not False,
             extended_messages=options.extended_messages is True,
+            max_prefixes=_of_families(options.max_prefixes or (), families),
             bfd=spec.failure_detection_mode is FailureDetectionMode.BFD,
             gateway_mode=spec.bird_gateway_mode,
             filters=tuple(found.name for found in filters),
@@ -231,6 +233,10 @@ class _Planner:
         places = {item.name: self._resources.place(Kind.BGP_FILTER, item.name) for item in filters}
         chains = ((family, rules_of(filters, direction, family.afi, places)) for family in families)
         return tuple((family, rules) for family, rules in chains if rules)
+
+
+def _of_families(limits: Limits, families: tuple[Family, ...]) -> Limits:
+    return tuple((family, limit) for family, limit in limits if family in families)
 
 
 def _next_hop_mode(spec: BGPPeerSpec, *, is_external: bool) -> NextHopMode:

@@ -32,9 +32,23 @@ class AdjRibIn:
         family: of the prefixes.
         loc_rib: the table that is to be told of changes.
         policy: the way in; None takes every path as it is.
+
+    Attributes:
+        maximum: prefixes that are kept; what comes beyond is dropped. None: all.
+        dropped: how often that was done.
     """
 
-    __slots__ = ("_loc_rib", "family", "paths", "policy", "received", "source", "stale")
+    __slots__ = (
+        "_loc_rib",
+        "dropped",
+        "family",
+        "maximum",
+        "paths",
+        "policy",
+        "received",
+        "source",
+        "stale",
+    )
 
     def __init__(
         self, source: Source, family: Family, loc_rib: LocRib, policy: ImportPolicy | None = None
@@ -45,6 +59,8 @@ class AdjRibIn:
         self.paths: dict[Nlri, Path] = {}
         self.received = self.paths
         self.stale: dict[Nlri, Path] = {}
+        self.maximum: int | None = None
+        self.dropped = 0
         self._loc_rib = loc_rib
         loc_rib.attach(self)
 
@@ -56,6 +72,8 @@ class AdjRibIn:
         """Learn prefixes that came with one path, in the place of what they had before."""
         if self.stale:
             self._renew(nlris)
+        if self.maximum is not None:
+            nlris = self._within(nlris, self.maximum)
         if self.policy is None:
             self._accept(path, nlris)
             return
@@ -78,6 +96,16 @@ class AdjRibIn:
         pop = self.stale.pop
         for nlri in nlris:
             pop(nlri, None)
+
+    def _within(self, nlris: list[Nlri], maximum: int) -> list[Nlri]:
+        """Leave out new prefixes that are too many."""
+        room = max(0, maximum - len(self.received))
+        if len(nlris) <= room:
+            return nlris
+        known = [nlri for nlri in nlris if nlri in self.received]
+        new = list(dict.fromkeys(nlri for nlri in nlris if nlri not in self.received))
+        self.dropped += max(0, len(new) - room)
+        return known + new[:room]
 
     def _accept(self, path: Path, nlris: list[Nlri]) -> None:
         self.paths.update(dict.fromkeys(nlris, path))

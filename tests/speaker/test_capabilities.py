@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from fsm.family import IPV4_UNICAST
 from speaker import exchange as exchanges
+from speaker.config.limits import LimitAction, PrefixLimit
+from speaker.config.plan import Plan
+from speaker.status import Status
 from tests.support.routers import (
     Town,
     best,
@@ -19,6 +25,7 @@ from tests.support.routers import (
 from tests.support.scripted_peer import (
     IPV4,
     IPV6,
+    ScriptedPeer,
     capability,
     end_of_rib,
     keepalive,
@@ -221,3 +228,105 @@ async def test_long_messages_break_a_session_on_which_we_did_not_offer_them(offe
         await peer.until_closed()
         assert peer.notification is not None
         assert peer.notification[:2] == (1, 2)
+
+
+# Maximum prefixes.
+
+
+@on_both_loops
+@pytest.mark.parametrize("action", ["down", "restart 1"])
+async def test_a_peer_beyond_its_limit_is_told_so_and_its_routes_go(action: str) -> None:
+    """RFC 4486 §4: the Cease has the family and the limit."""
+    async with Town() as town:
+        router = await town.run_for_strangers(2, keys={"maxPrefixes": f"ipv4 3 {action}"})
+        one, two = await town.join(11), await town.join(12)
+        one.announce("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+        one.announce("10.1.0.0/16", med=5)
+        one.withdraw("10.3.0.0/16")
+        one.announce("10.4.0.0/16")
+        await two.until(lambda: len(two.table) == 3)
+        one.announce("10.5.0.0/16")
+        await one.until_closed()
+        assert one.notification == (6, 1, b"\0\1\1\0\0\0\3")
+        await two.until(lambda: two.table == {})
+        shell = peer_at(router, 11)
+        assert "Maximum Number Of Prefixes Reached" in shell.last_error
+        assert is_up(router, peer_at(router, 12).name)
+        if action == "down":
+            assert shell.session.deadline is None
+            await router.apply(limited(router.plan, PrefixLimit(10)))
+        again = await until_welcome(town)
+        again.announce("10.1.0.0/16")
+        await two.until(lambda: two.table)
+
+
+@on_both_loops
+async def test_what_comes_beyond_the_limit_is_dropped_until_there_is_more_room() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2, keys={"maxPrefixes": "2 drop"})
+        one, two = await town.join(11), await town.join(12)
+        one.announce("10.1.0.0/16")
+        one.announce("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", med=1)
+        one.announce("10.4.0.0/16")
+        await two.until(lambda: len(two.table) == 2)
+        await until(lambda: exchange_of(town).limits.dropped)
+        assert set(best(router)) == {"10.1.0.0/16", "10.2.0.0/16"}
+        [condition] = Status(router, 1).status()["conditions"]
+        assert (condition["severity"], condition["reason"]) == ("error", "PrefixesDropped")
+        one.withdraw("10.1.0.0/16")
+        one.announce("10.5.0.0/16")
+        await two.until(lambda: set(two.table) == {"10.2.0.0/16", "10.5.0.0/16"})
+        await router.apply(limited(router.plan, PrefixLimit(9, action=LimitAction.DROP)))
+        await one.until(lambda: "refresh 0" in one.story)
+        one.announce("10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.5.0.0/16")
+        await two.until(lambda: len(two.table) == 4)
+        assert Status(router, 1).status()["conditions"] == []
+        assert is_up(router)
+
+
+@on_both_loops
+async def test_a_share_of_the_limit_is_warned_of_once() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(keys={"maxPrefixes": "ipv4 10 70% down"})
+        peer = await town.join()
+        peer.announce(*table_of(6))
+        await until(lambda: len(best(router)) == 6)
+        assert Status(router, 1).status()["conditions"] == []
+        for count in (7, 8, 10):
+            peer.announce(*table_of(count))
+            await until(lambda count=count: len(best(router)) == count)  # type: ignore[misc]
+        [condition] = Status(router, 1).status()["conditions"]
+        assert condition["reason"] == "PrefixLimitNear"
+        assert "70%" in condition["message"]
+        assert len(town.said.of("condition")) == 1
+        assert is_up(router)
+
+
+@on_both_loops
+async def test_a_limit_that_is_lowered_below_what_is_there_closes_the_session() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2)
+        one, two = await town.join(11), await town.join(12)
+        one.announce(*table_of(5))
+        await two.until(lambda: len(two.table) == 5)
+        await router.apply(limited(router.plan, PrefixLimit(4)))
+        await one.until_closed()
+        assert one.notification == (6, 1, b"\0\1\1\0\0\0\4")
+        await two.until(lambda: two.table == {})
+
+
+def limited(plan: Plan, limit: PrefixLimit) -> Plan:
+    """Give a plan with another limit for the peer at `home` 11."""
+    limits = ((IPV4_UNICAST, limit),)
+    peers = {
+        name: replace(peer, max_prefixes=limits) if peer.address == home(11) else peer
+        for name, peer in plan.peers.items()
+    }
+    return replace(plan, peers=peers)
+
+
+async def until_welcome(town: Town) -> ScriptedPeer:
+    """Join as the peer at `home` 11 as soon as the router would have it."""
+    shell = peer_at(town.routers[0], 11)
+    await until(lambda: shell.session.would_accept())
+    return await town.join(11)

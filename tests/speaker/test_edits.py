@@ -16,6 +16,7 @@ from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from speaker.config.annotations import AddPathMode
 from speaker.config.changes import ON_CHANGE, RenamePeer, SetListen, SetMode, SetPolicy
+from speaker.config.limits import PrefixLimit
 from speaker.config.plan import (
     GatewayMode,
     NextHopMode,
@@ -121,6 +122,7 @@ EDITS: dict[str, Edit] = {
     "add_path": Edit(AddPathMode.BOTH),
     "enhanced_refresh": Edit(False),
     "extended_messages": Edit(True),
+    "max_prefixes": Edit(((IPV4_UNICAST, PrefixLimit(1000)),)),
     "bfd": Edit(True),
     "gateway_mode": Edit(GatewayMode.DIRECT, _asked_again),
     "filters": Edit(("in-words-only",)),

@@ -6,8 +6,11 @@ from dataclasses import fields
 
 import pytest
 
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from speaker.config.annotations import KEYS, ConfigurationOptions, Key, PeerOptions, peer_options
 from speaker.config.kinds import Kind
+from speaker.config.limits import LimitAction, Limits, PrefixLimit, parse_limits
+from speaker.config.scalars import ScalarError
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
@@ -34,3 +37,32 @@ def test_other_keys_are_left_alone() -> None:
 )
 def test_add_path_takes_switches_and_directions(text: str, value: str) -> None:
     assert peer_options({}, {"wren.bgp/addPath": text}).add_path == value
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("1000", ((IPV4_UNICAST, PrefixLimit(1000)), (IPV6_UNICAST, PrefixLimit(1000)))),
+        (
+            "IPv6 5 drop, ipv4 10 80% restart 300",
+            (
+                (IPV4_UNICAST, PrefixLimit(10, 80, LimitAction.RESTART, 300)),
+                (IPV6_UNICAST, PrefixLimit(5, 0, LimitAction.DROP)),
+            ),
+        ),
+    ],
+)
+def test_limits_are_told_by_family(text: str, limits: Limits) -> None:
+    assert peer_options({}, {"wren.bgp/maxPrefixes": text}).max_prefixes == limits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "many", "0", "5 0%", "5 101%", "5 restart", "5 drop 7", "5,6", "ipv4 5, ipv4 6"),
+        *("ipv5 1", str(1 << 32), "5 restart 65536", "5 drop 80%"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(ScalarError):
+        parse_limits(text)

@@ -36,6 +36,7 @@ from speaker.config.changes import (
     changes,
     with_standing,
 )
+from speaker.config.limits import PrefixLimit
 from speaker.config.plan import (
     GatewayMode,
     NextHopMode,
@@ -83,6 +84,7 @@ OTHER_VALUES: dict[str, Any] = {
     "add_path": AddPathMode.OFF,
     "enhanced_refresh": False,
     "extended_messages": True,
+    "max_prefixes": ((IPV4_UNICAST, PrefixLimit(1000)),),
     "bfd": True,
     "gateway_mode": GatewayMode.DIRECT,
     "filters": ("f",),
