@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from fsm.capabilities import GracefulRestart
 from fsm.events import Side
+from fsm.notifications import Cease
 from fsm.session import Session
 from fsm.timers import Timer
 from speaker.config.plan import Plan
@@ -307,6 +309,40 @@ async def test_stopping_the_router_says_so_to_every_peer() -> None:
             await peer.until_closed()
             assert peer.notification is not None
             assert peer.notification[:2] == (6, 2)
+
+
+GRACEFUL = b"\x40\x02\x40\x78"
+"""The capability to restart gracefully, after a NOTIFICATION too (RFC 8538 §2)."""
+
+
+@on_uvloop
+@pytest.mark.parametrize(
+    ("subcode", "words", "offered", "expected"),
+    [
+        (Cease.ADMINISTRATIVE_SHUTDOWN, "lunch", GRACEFUL, (6, 9, b"\x06\x02\x05lunch")),
+        (Cease.PEER_DECONFIGURED, "", GRACEFUL, (6, 9, b"\x06\x03")),
+        (Cease.ADMINISTRATIVE_RESET, "lunch", GRACEFUL, (6, 4, b"\x05lunch")),
+        (Cease.OTHER_CONFIGURATION_CHANGE, "", GRACEFUL, (6, 6, b"")),
+        (Cease.ADMINISTRATIVE_SHUTDOWN, "lunch", b"", (6, 2, b"\x05lunch")),
+    ],
+)
+async def test_an_end_for_good_is_a_hard_reset_for_a_peer_that_would_keep_our_routes(
+    subcode: Cease, words: str, offered: bytes, expected: tuple[int, int, bytes]
+) -> None:
+    """RFC 8538 §3, §4; RFC 9003 §2."""
+    async with Town() as town:
+        router = await town.run_for_strangers()
+        shell = peer_at(router, 11)
+        shell.stop()
+        restart = GracefulRestart(False, True, 120, ())
+        shell.session = Session(replace(shell.session.config, graceful_restart=restart))
+        shell.start()
+        peer = await town.call()
+        await peer.establish(more=offered)
+        await until(lambda: is_up(router))
+        shell.stop(subcode, words)
+        await peer.until_closed()
+        assert peer.notification == expected
 
 
 @on_both_loops

@@ -209,6 +209,19 @@ async def test_administratively_down_there_with_the_words_of_its_operator() -> N
 
 
 @on_uvloop
+async def test_a_hard_reset_is_told_by_what_is_inside() -> None:
+    """RFC 8538 §3."""
+    async with Town() as town:
+        router = await town.run_for_strangers()
+        peer = await town.join()
+        peer.send(notification(6, 9, bytes((6, 2)) + shutdown_communication("moving house")))
+        await until(lambda: not is_up(router))
+        assert 'the peer is administratively down: "moving house"' in shown(router)["why"]
+        assert shown(router)["info"] == "Received: Administrative Shutdown"
+        assert "moving house" in town.said.of("session_down")[0]["reason"]
+
+
+@on_uvloop
 async def test_a_session_that_is_up_has_nothing_to_explain() -> None:
     async with Town() as town:
         router = await town.run_for_strangers()
