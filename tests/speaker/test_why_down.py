@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from fsm.events import AutomaticStop
-from fsm.notifications import Cease, shutdown_communication
+from fsm.notifications import shutdown_communication
 from speaker.cli.peer import show_peer
 from speaker.config.secrets import Secret
 from speaker.control.views import PeerView
@@ -154,18 +153,27 @@ async def test_a_collision() -> None:
 
 
 @on_uvloop
-async def test_too_many_prefixes_of_the_peer() -> None:
+@pytest.mark.parametrize(
+    ("action", "state", "present"),
+    [
+        ("restart 60", "start", "back-off, the next try is in"),
+        ("down", "down", "it stays down until it is started"),
+    ],
+)
+async def test_too_many_prefixes_of_the_peer(action: str, state: str, present: str) -> None:
     """RFC 4486 §4."""
     async with Town() as town:
-        router = await town.run_for_strangers()
-        await town.join()
-        subcode = Cease.MAXIMUM_NUMBER_OF_PREFIXES_REACHED
-        peer_at(router, 11).handle(AutomaticStop(subcode, restart_after=60.0))
+        router = await town.run_for_strangers(keys={"maxPrefixes": f"ipv4 2 {action}"})
+        peer = await town.join()
+        peer.announce("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+        await peer.until_closed()
         view = shown(router)
         assert view["why"].startswith("the peer sent too many prefixes")
+        assert present in view["why"]
         assert view["info"] == "Automatic shutdown: Maximum Number Of Prefixes Reached"
-        assert view["nextTry"] is not None
-        assert 50 < view["nextTry"] <= 60
+        assert view["state"] == state
+        assert (view["nextTry"] is None) is (state == "down")
+        assert view["nextTry"] is None or 50 < view["nextTry"] <= 60
 
 
 @on_uvloop
