@@ -26,6 +26,7 @@ from policy.decision import DecisionOptions
 from policy.filters import Direction, Filter, Rule, Scope, compile_filter
 from policy.outbound import GroupKey, NextHopMode
 from policy.path import Path, PeerType, Source, SourceKind
+from policy.roles import Role
 from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
 from speaker.limits import Limits
@@ -141,6 +142,7 @@ class Exchange:
             plan.cluster_id or 0,
             self.transport.interface,
             tables.options,
+            self._role,
         )
 
         def notice(path: Path) -> None:
@@ -168,6 +170,11 @@ class Exchange:
     def peer_type(self) -> PeerType:
         """Whether the peer is in our AS."""
         return PeerType.INTERNAL if self.negotiated.is_internal else PeerType.EXTERNAL
+
+    @property
+    def _role(self) -> Role | None:
+        """Ours on the session (RFC 9234 §5), whether or not the peer tells its own."""
+        return None if self.negotiated.is_internal else self.plan.role
 
     def refilter_in(self) -> None:
         """Judge anew what the peer told us, after its plan or the node's policy changed."""
@@ -212,6 +219,7 @@ class Exchange:
             builtin=builtin,
             export_filter=_chain(plan.export_rules, family),
             keeps_cleared_med=builtin is not None,
+            role=self._role,
         )
 
     def _local_address(self, family: Family) -> bytes | None:

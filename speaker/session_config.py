@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from fsm.capabilities import Role
 from fsm.config import SessionConfig
+from speaker import __version__
 from speaker.config.plan import PeerPlan
+
+_LONGEST = 64
+"""Octets of a name in a capability."""
 
 
 def session_config(plan: PeerPlan, router_id: int) -> SessionConfig:
@@ -16,6 +21,9 @@ def session_config(plan: PeerPlan, router_id: int) -> SessionConfig:
     Raises:
         LocalError: no session could be run with these values.
     """
+    # RFC 9234 §4: roles are for two ASes.
+    role = None if plan.role is None or plan.is_internal else Role(plan.role)
+    host, _, domain = plan.fqdn.partition(".")
     return SessionConfig(
         local_asn=plan.local_asn,
         peer_asn=plan.peer_asn,
@@ -28,4 +36,9 @@ def session_config(plan: PeerPlan, router_id: int) -> SessionConfig:
         passive=plan.passive,
         enhanced_route_refresh=plan.enhanced_refresh,
         extended_message=plan.extended_messages,
+        role=role,
+        strict_role=role is not None and plan.strict_role,
+        hostname=host[:_LONGEST],
+        domain=domain[:_LONGEST],
+        software_version=f"Wren/{__version__}" if plan.software_version else "",
     )

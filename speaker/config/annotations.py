@@ -16,6 +16,7 @@ from typing import Any
 
 from fsm.family import Afi, Family
 from policy.prefix import Nlri, PrefixError, parse_prefix
+from policy.roles import Role
 from speaker.config.kinds import Kind
 from speaker.config.limits import FAMILIES, Limits, parse_limits
 from speaker.config.problems import FieldPath, Violation, did_you_mean
@@ -124,6 +125,35 @@ def _add_path(text: str) -> AddPathMode:
     return mode
 
 
+_ROLES = {
+    "provider": Role.PROVIDER,
+    "customer": Role.CUSTOMER,
+    "rs-server": Role.ROUTE_SERVER,
+    "rs-client": Role.ROUTE_SERVER_CLIENT,
+    "peer": Role.PEER,
+}
+
+
+def _role(text: str) -> Role:
+    word = text.strip().lower().replace("_", "-")
+    if word not in _ROLES:
+        raise ScalarError("value", f"{text!r} is none of {', '.join(_ROLES)}")
+    return _ROLES[word]
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(?:\.(?=.{1,64}\Z)[A-Za-z0-9_-]+)*\Z")
+
+
+def _name(text: str) -> str:
+    """Read a name, or whether there is one: ``on`` stays, off is nothing."""
+    try:
+        return "on" if _switch(text) else ""
+    except ScalarError:
+        if _NAME.match(text.strip()):
+            return text.strip()
+        raise ScalarError("value", f"{text!r} is neither on, off nor a name") from None
+
+
 def _networks(text: str) -> tuple[tuple[Afi, Nlri], ...]:
     found: list[tuple[Afi, Nlri]] = []
     for word in re.split(r"[,\s]+", text.strip()):
@@ -219,6 +249,36 @@ KEYS: tuple[Key, ...] = (
         "the default).",
     ),
     Key(
+        "role",
+        _role,
+        Kind.BGP_PEER,
+        "provider|customer|rs-server|rs-client|peer",
+        "What this node is to an eBGP peer (RFC 9234). It is told to the peer, which has to be the "
+        "opposite, and routes that leak are neither taken nor sent.",
+    ),
+    Key(
+        "strictRole",
+        _switch,
+        Kind.BGP_PEER,
+        "on|off",
+        "Whether a peer that does not tell its role is refused; off by default.",
+    ),
+    Key(
+        "fqdn",
+        _name,
+        Kind.BGP_PEER,
+        "on|off|NAME",
+        "The name that the peer is told, for people: the node's (on), none (off, the default), or "
+        "another one.",
+    ),
+    Key(
+        "softwareVersion",
+        _switch,
+        Kind.BGP_PEER,
+        "on|off",
+        "Whether the peer is told which software runs here; off by default.",
+    ),
+    Key(
         "policy",
         _word(PolicyMode),
         Kind.BGP_CONFIGURATION,
@@ -257,6 +317,10 @@ class PeerOptions:
     enhanced_refresh: bool | None = None
     extended_messages: bool | None = None
     max_prefixes: Limits | None = None
+    role: Role | None = None
+    strict_role: bool | None = None
+    fqdn: str | None = None
+    software_version: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

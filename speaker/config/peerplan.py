@@ -14,6 +14,7 @@ from typing import Any
 
 from fsm.family import Afi, Family
 from policy.filters import Rule
+from policy.roles import Role
 from speaker.config.annotations import AddPathMode
 from speaker.config.limits import Limits
 from speaker.config.resources import GatewayMode, NextHopMode, RestartMode
@@ -70,6 +71,10 @@ class PeerPlan:
         connect_delay: seconds before the first attempt.
         idle_hold: the shortest and the longest wait after a session fell, seconds.
         max_prefixes: what the peer may tell, by family.
+        role: ours on the session, between two ASes only (RFC 9234 §4).
+        strict_role: a peer that does not tell its own is refused.
+        fqdn: the name that the peer is told, empty for none.
+        software_version: whether the peer is told what we run.
         restart_time: of graceful restart (RFC 4724), or the stale time of LLGR (RFC 9494).
         import_rules: of all filters in their order, by family.
     """
@@ -102,6 +107,10 @@ class PeerPlan:
     enhanced_refresh: bool = planned(OnChange.NEXT_SESSION, True)
     extended_messages: bool = planned(OnChange.RESET, False)
     max_prefixes: Limits = planned(OnChange.REFILTER_IN, ())
+    role: Role | None = planned(OnChange.RESET, None)
+    strict_role: bool = planned(OnChange.NEXT_SESSION, False)
+    fqdn: str = planned(OnChange.NEXT_SESSION, "")
+    software_version: bool = planned(OnChange.NEXT_SESSION, False)
     bfd: bool = planned(OnChange.NOTHING, False)
     gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
     filters: tuple[str, ...] = planned(OnChange.NOTHING, ())

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from fsm.family import Afi, Family, Safi
 from policy.filters import Direction, Rule
+from policy.roles import Role
 from speaker.config.annotations import AddPathMode, PeerOptions, PolicyMode, peer_options
 from speaker.config.cluster import BGP_PORT, Cluster, Member
 from speaker.config.conditions import Conditions
@@ -105,6 +106,7 @@ class _Planner:
         families = options.families or (family,)
         filters = self._filters(peering, spec)
         rr_client = self._is_client(peering, options, local_asn)
+        role = self._role(peering, options, local_asn)
         return PeerPlan(
             name=peering.name,
             resource=peering.peer.name if peering.peer else "",
@@ -134,6 +136,10 @@ class _Planner:
             enhanced_refresh=options.enhanced_refresh is not False,
             extended_messages=options.extended_messages is True,
             max_prefixes=_of_families(options.max_prefixes or (), families),
+            role=role,
+            strict_role=role is not None and options.strict_role is True,
+            fqdn=self._me.name if options.fqdn == "on" else options.fqdn or "",
+            software_version=options.software_version is True,
             bfd=spec.failure_detection_mode is FailureDetectionMode.BFD,
             gateway_mode=spec.bird_gateway_mode,
             filters=tuple(found.name for found in filters),
@@ -179,6 +185,19 @@ class _Planner:
             return False
         known = peering.remote.cluster_id if peering.remote else None
         return known != self._me.cluster_id
+
+    def _role(self, peering: Peering, options: PeerOptions, local_asn: int) -> Role | None:
+        """Give our role; there is none within an AS (RFC 9234 §4)."""
+        if options.role is None and options.strict_role:
+            self._conditions.warn(
+                peering.blame, "NoRole", f"strictRole of {peering.name} is nothing without a role"
+            )
+        if options.role is not None and local_asn == peering.asn:
+            self._conditions.warn(
+                peering.blame, "NotExternal", f"{peering.name} is iBGP and cannot have a role"
+            )
+            return None
+        return options.role
 
     def _password(self, peering: Peering, spec: BGPPeerSpec) -> Secret | None:
         """Find the TCP-MD5 key; a Secret or key that is missing means none, as in Calico."""

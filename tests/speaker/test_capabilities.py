@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 
 from fsm.family import IPV4_UNICAST
+from policy.roles import Role
+from speaker import __version__
 from speaker import exchange as exchanges
 from speaker.config.limits import LimitAction, PrefixLimit
 from speaker.config.plan import Plan
 from speaker.status import Status
 from tests.support.routers import (
+    AS,
     Town,
     best,
     home,
@@ -330,3 +333,107 @@ async def until_welcome(town: Town) -> ScriptedPeer:
     shell = peer_at(town.routers[0], 11)
     await until(lambda: shell.session.would_accept())
     return await town.join(11)
+
+
+# Roles.
+
+
+@on_both_loops
+async def test_what_comes_from_above_or_beside_goes_to_customers_alone() -> None:
+    """RFC 9234 §5: 11 is our provider, 12 our peer, 13 our customer."""
+    async with Town() as town:
+        await town.run(with_roles(town, Role.CUSTOMER, Role.PEER, Role.PROVIDER))
+        above, beside, below = [await town.join(n) for n in (11, 12, 13)]
+        above.announce("10.1.0.0/16")
+        above.announce("10.2.0.0/16", otc=65500)
+        beside.announce("10.3.0.0/16")
+        below.announce("10.4.0.0/16")
+        await below.until(lambda: len(below.table) == 3)
+        assert {name: heard.otc for name, heard in below.table.items()} == {
+            "10.1.0.0/16": 65011,
+            "10.2.0.0/16": 65500,
+            "10.3.0.0/16": 65012,
+        }
+        await above.until(lambda: set(above.table) == {"10.4.0.0/16"})
+        await beside.until(lambda: set(beside.table) == {"10.4.0.0/16"})
+        assert above.table["10.4.0.0/16"].otc is None
+        assert beside.table["10.4.0.0/16"].otc == AS
+
+
+@on_both_loops
+async def test_a_route_that_leaks_is_not_taken() -> None:
+    """RFC 9234 §5: a customer passes on what is for customers, a peer what is another's."""
+    async with Town() as town:
+        router = await town.run(with_roles(town, Role.PROVIDER, Role.PEER))
+        below, beside = await town.join(11), await town.join(12)
+        below.announce("10.1.0.0/16")
+        beside.announce("10.3.0.0/16", otc=65012)
+        await until(lambda: len(best(router)) == 2)
+        below.announce("10.1.0.0/16", otc=65500)
+        beside.announce("10.2.0.0/16", otc=65500)
+        beside.announce("10.4.0.0/16", otc=65012)
+        await until(lambda: set(best(router)) == {"10.3.0.0/16", "10.4.0.0/16"})
+        assert is_up(router)
+
+
+@on_both_loops
+@pytest.mark.parametrize("strict", ["on", "off"])
+@pytest.mark.parametrize("told", [None, Role.PROVIDER, Role.CUSTOMER])
+async def test_roles_have_to_be_opposites(strict: str, told: Role | None) -> None:
+    """RFC 9234 §4.2; one that is silent is refused by the strict alone."""
+    async with Town() as town:
+        router = await town.run_for_strangers(keys={"role": "provider", "strictRole": strict})
+        peer = await town.call()
+        peer.send_open(more=b"" if told is None else capability(9, bytes((told,))))
+        await peer.until(lambda: peer.open)
+        assert (9, b"\0") in (peer.open.capabilities if peer.open else [])
+        if told is Role.CUSTOMER or (told is None and strict == "off"):
+            peer.send(keepalive())
+            await until(lambda: is_up(router))
+            return
+        await peer.until_closed()
+        assert peer.notification is not None
+        assert peer.notification[:2] == (2, 11)
+
+
+@on_uvloop
+async def test_there_are_no_roles_within_an_as() -> None:
+    async with Town() as town:
+        plan = town.plan_for_strangers(asn=AS, keys={"role": "peer", "strictRole": "on"})
+        assert [condition.reason for condition in plan.conditions] == ["NotExternal"]
+        await town.run(plan)
+        peer = await town.join(asn=AS)
+        assert peer.open is not None
+        assert 9 not in dict(peer.open.capabilities)
+
+
+def with_roles(town: Town, *roles: Role) -> Plan:
+    """Give a plan with our role towards 11, 12 …."""
+    plan = town.plan_for_strangers(len(roles))
+    ours = dict(zip(map(home, range(11, 20)), roles, strict=False))
+    peers = {name: replace(peer, role=ours[peer.address]) for name, peer in plan.peers.items()}
+    return replace(plan, peers=peers)
+
+
+# Names, for people.
+
+
+@on_uvloop
+async def test_names_are_told_where_a_key_asks_for_it() -> None:
+    async with Town() as town:
+        await town.run_for_strangers(keys={"fqdn": "edge1.example.net", "softwareVersion": "on"})
+        peer = await town.join()
+        assert peer.open is not None
+        told = dict(peer.open.capabilities)
+        assert told[73] == b"\x05edge1\x0bexample.net"
+        assert told[75][1:] == f"Wren/{__version__}".encode()
+
+
+@on_uvloop
+async def test_the_name_of_the_node_is_told_or_none() -> None:
+    async with Town() as town:
+        await town.run(town.plan_for_strangers(keys={"fqdn": "on"}))
+        peer = await town.join()
+        assert peer.open is not None
+        assert dict(peer.open.capabilities)[73] == b"\x02r1\0"
+        assert 75 not in dict(peer.open.capabilities)

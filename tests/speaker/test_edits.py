@@ -14,6 +14,7 @@ from policy.calico import Pool
 from policy.filters import Action, Rule
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
+from policy.roles import Role
 from speaker.config.annotations import AddPathMode
 from speaker.config.changes import ON_CHANGE, RenamePeer, SetListen, SetMode, SetPolicy
 from speaker.config.limits import PrefixLimit
@@ -123,6 +124,10 @@ EDITS: dict[str, Edit] = {
     "enhanced_refresh": Edit(False),
     "extended_messages": Edit(True),
     "max_prefixes": Edit(((IPV4_UNICAST, PrefixLimit(1000)),)),
+    "role": Edit(Role.PEER),
+    "strict_role": Edit(True),
+    "fqdn": Edit("a.example"),
+    "software_version": Edit(True),
     "bfd": Edit(True),
     "gateway_mode": Edit(GatewayMode.DIRECT, _asked_again),
     "filters": Edit(("in-words-only",)),

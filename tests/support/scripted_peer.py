@@ -95,6 +95,7 @@ def path_attributes(
     med: int | None = None,
     local_pref: int | None = None,
     communities: Sequence[tuple[int, int]] = (),
+    otc: int | None = None,
 ) -> bytes:
     """Write the attributes of a route; AS numbers take four octets."""
     segment = bytes((2, len(path))) + struct.pack(f"!{len(path)}I", *path) if path else b""
@@ -107,6 +108,8 @@ def path_attributes(
         octets += attribute(0x40, 5, struct.pack("!I", local_pref))
     if communities:
         octets += attribute(0xC0, 8, b"".join(struct.pack("!HH", *each) for each in communities))
+    if otc is not None:
+        octets += attribute(0xC0, 35, struct.pack("!I", otc))
     return octets
 
 
@@ -136,6 +139,7 @@ class Heard:
     originator_id: str = ""
     cluster_list: tuple[str, ...] = ()
     communities: frozenset[tuple[int, int]] = frozenset()
+    otc: int | None = None
 
 
 @dataclass(slots=True)
@@ -477,6 +481,7 @@ def _heard(found: dict[int, bytes]) -> Heard:
             cast("tuple[int, int]", struct.unpack("!HH", part))
             for part in _parts(found.get(8, b""))
         ),
+        otc=_number(found.get(35)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
+from policy.roles import Role
 from speaker.config.annotations import KEYS, ConfigurationOptions, Key, PeerOptions, peer_options
 from speaker.config.kinds import Kind
 from speaker.config.limits import LimitAction, Limits, PrefixLimit, parse_limits
@@ -66,3 +67,23 @@ def test_limits_are_told_by_family(text: str, limits: Limits) -> None:
 def test_limits_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(ScalarError):
         parse_limits(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("on", "on"), ("off", ""), ("a", "a"), (" a-1.example.net ", "a-1.example.net")],
+)
+def test_a_name_is_the_nodes_or_none_or_another(text: str, name: str) -> None:
+    assert peer_options({}, {"wren.bgp/fqdn": text}).fqdn == name
+
+
+@pytest.mark.parametrize("text", ["", "a b", ".a", "a.", "a..b", "a" * 65, f"a.{'b' * 65}"])
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(ScalarError):
+        peer_options({}, {"wren.bgp/fqdn": text})
+
+
+def test_a_role_is_one_of_five_words() -> None:
+    assert peer_options({}, {"wren.bgp/role": "RS_Client"}).role is Role.ROUTE_SERVER_CLIENT
+    with pytest.raises(ScalarError):
+        peer_options({}, {"wren.bgp/role": "friend"})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from policy.filters import Action, Rule
+from policy.roles import Role
 from speaker.config.annotations import AddPathMode
 from speaker.config.changes import (
     ON_CHANGE,
@@ -84,6 +85,10 @@ OTHER_VALUES: dict[str, Any] = {
     "add_path": AddPathMode.OFF,
     "enhanced_refresh": False,
     "extended_messages": True,
+    "role": Role.PEER,
+    "strict_role": True,
+    "fqdn": "a.example",
+    "software_version": True,
     "max_prefixes": ((IPV4_UNICAST, PrefixLimit(1000)),),
     "bfd": True,
     "gateway_mode": GatewayMode.DIRECT,
