@@ -183,3 +183,61 @@ def test_tables_are_what_was_received_and_what_the_policy_makes_of_it(
             if used is not None
         }
         assert ear.best == table.paths
+
+
+SOME = st.lists(st.sampled_from(PREFIXES), min_size=1, unique=True)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("announce"), SOME),
+        st.tuples(st.just("withdraw"), SOME),
+        st.tuples(st.sampled_from(["begin", "end", "sweep one"]), st.just([])),
+    ),
+    max_size=20,
+)
+
+
+@given(steps=STEPS, refused=st.sampled_from([None, *PREFIXES]))
+def test_what_was_not_told_since_the_refresh_began_is_swept(
+    steps: list[tuple[str, list[Nlri]]], refused: Nlri | None
+) -> None:
+    """RFC 7313 §4, against two plain sets."""
+    rib = LocRib(IPV4_UNICAST)
+    rules = None if refused is None else policy(reject(refused))
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, rib, rules)
+    held: set[Nlri] = set()
+    again: set[Nlri] = set()
+    for step, nlris in [*steps, ("end", [])]:
+        if step == "announce":
+            table.announce(PATHS[0], nlris)
+            held |= set(nlris)
+            again |= set(nlris)
+        elif step == "withdraw":
+            table.withdraw(nlris)
+            held -= set(nlris)
+        elif step == "begin":
+            table.mark_stale()
+            again = set()
+        elif table.stale:
+            while table.sweep_stale(1) and step == "end":
+                pass
+            if step == "end":
+                held &= again
+            else:
+                held = set(table.received)
+        assert set(table.received) == held
+    assert set(rib.best) == set(table.paths) == held - {refused}
+    assert not table.stale
+
+
+@given(batches=st.lists(SOME, max_size=8), maximum=st.integers(1, 5))
+def test_a_table_never_grows_beyond_its_maximum(batches: list[list[Nlri]], maximum: int) -> None:
+    table = AdjRibIn(EXTERNAL_PEER, IPV4_UNICAST, LocRib(IPV4_UNICAST))
+    table.maximum = maximum
+    for number, nlris in enumerate(batches):
+        path = PATHS[number % len(PATHS)]
+        known = set(table.received)
+        table.announce(path, nlris)
+        assert known <= set(table.received)
+        assert len(table) == min(maximum, len(known | set(nlris)))
+        assert all(table.paths[nlri] is path for nlri in known & set(nlris))
+    assert bool(table.dropped) == (len({n for nlris in batches for n in nlris}) > maximum)
