@@ -72,7 +72,7 @@ async def test_no_route_to_it() -> None:
 async def test_its_system_refuses_the_syn() -> None:
     async with Town() as town:
         router = await dialling(town)
-        await until(lambda: "refuses" in why(router))
+        await until(lambda: "refuses" in why(router) and "dialling" not in why(router))
         view = shown(router)
         assert "nothing listens there" in view["why"]
         assert "try is in 0 s" in view["why"]
