@@ -39,6 +39,7 @@ class AdjRibIn:
     """
 
     __slots__ = (
+        "_again",
         "_loc_rib",
         "dropped",
         "family",
@@ -59,6 +60,8 @@ class AdjRibIn:
         self.paths: dict[Nlri, Path] = {}
         self.received = self.paths
         self.stale: dict[Nlri, Path] = {}
+        # Told since the refresh began; only then.
+        self._again: dict[Nlri, None] = {}
         self.maximum: int | None = None
         self.dropped = 0
         self._loc_rib = loc_rib
@@ -96,6 +99,7 @@ class AdjRibIn:
         pop = self.stale.pop
         for nlri in nlris:
             pop(nlri, None)
+        self._again.update(dict.fromkeys(nlris))
 
     def _within(self, nlris: list[Nlri], maximum: int) -> list[Nlri]:
         """Leave out new prefixes that are too many."""
@@ -126,8 +130,17 @@ class AdjRibIn:
         self._refuse(nlris)
 
     def mark_stale(self) -> None:
-        """From now on, what is not announced again is stale (RFC 7313 §4)."""
-        self.stale = self.received.copy()
+        """From now on, what is not announced again is stale (RFC 7313 §4).
+
+        Where a refresh begins anew, only what was told meanwhile is looked at: a peer that says
+        nothing but this must not cost a walk of its table each time.
+        """
+        if self.stale:
+            get = self.received.get
+            self.stale |= {n: path for n in self._again if (path := get(n)) is not None}
+        else:
+            self.stale = self.received.copy()
+        self._again = {}
 
     def sweep_stale(self, limit: int) -> bool:
         """Withdraw stale prefixes, at most ``limit`` at a time.
@@ -139,6 +152,8 @@ class AdjRibIn:
         for nlri in lost:
             del self.stale[nlri]
         self.withdraw(lost)
+        if not self.stale:
+            self._again = {}
         return bool(self.stale)
 
     def refilter(self, policy: ImportPolicy | None) -> None:
@@ -177,6 +192,7 @@ class AdjRibIn:
         if self.received is not self.paths:
             self.received = self.paths
         self.stale = {}
+        self._again = {}
         lost = list(self.paths) if limit is None else list(islice(self.paths, limit))
         if lost:
             self._refuse(lost)

@@ -18,7 +18,8 @@ kept apart: a prefix that vanishes before it was told needs no withdrawal.
 
 Withdrawals go before announcements; an End-of-RIB marker follows the first debt (RFC 4724 §2). A
 refresh is put between the two markers of RFC 7313 where the member knows them. It never begins
-before End-of-RIB was said (§4), and one that is asked for in the middle of another begins anew.
+before End-of-RIB was said (§4), and one that is asked for in the middle of another follows it,
+however often it is asked for.
 """
 
 from __future__ import annotations
@@ -57,15 +58,17 @@ class OutRoute:
 
 
 class RefreshStage(Enum):
-    """How far a refresh with markers has come, for one member (RFC 7313 §4)."""
+    """How far a refresh has come, for one member (RFC 7313 §4)."""
 
     NONE = auto()
     WAITS = auto()
     """Asked for before the End-of-RIB."""
     BEGINS = auto()
-    """The marker of the beginning is to be said next."""
+    """Everything is owed, and its beginning is to be said next."""
     RUNS = auto()
-    """The marker of the end is to be said once nothing is owed."""
+    """It ends once nothing is owed."""
+    AGAIN = auto()
+    """It runs, and was asked for once more."""
 
 
 class Member:
@@ -286,12 +289,18 @@ class ExportGroup:
 
     def refresh(self, member: Member) -> None:
         """Tell a member everything again (RFC 2918 §4)."""
-        if member.marks_refresh:
-            member.refresh = RefreshStage.WAITS if member.eor_due else RefreshStage.BEGINS
-            if member.eor_due:
-                return
-        member.in_step = False
-        member.owe(self.table)
+        if member.eor_due:
+            member.refresh = RefreshStage.WAITS
+        elif member.refresh is RefreshStage.RUNS:
+            member.refresh = RefreshStage.AGAIN
+        elif member.refresh is RefreshStage.NONE:
+            member.refresh = RefreshStage.BEGINS
+            member.in_step = False
+            member.owe(self.table)
+
+    def _begin_refresh(self, member: Member) -> list[bytes]:
+        member.refresh = RefreshStage.RUNS
+        return self._marker(member, RefreshSubtype.BEGIN)
 
     def fall_behind(self, member: Member) -> None:
         """The member's socket is full: from now on it owes."""
@@ -305,6 +314,7 @@ class ExportGroup:
             member: whose socket has room.
             limit: about how many prefixes to take.
         """
+        begin = self._begin_refresh(member) if member.refresh is RefreshStage.BEGINS else []
         bill = member.owes or member.untold
         told = bill is member.owes
         messages: list[bytes] = []
@@ -321,29 +331,26 @@ class ExportGroup:
                 messages += self._pack(out, nlris)
         if withdrawn and told:
             messages[:0] = self._pack_withdrawals(withdrawn)
-        if member.refresh is RefreshStage.BEGINS:
-            member.refresh = RefreshStage.RUNS
-            messages.insert(0, self._marker(RefreshSubtype.BEGIN))
         if not member.owes and not member.untold:
             messages += self._settled(member)
-        return messages
+        return begin + messages
 
     def _settled(self, member: Member) -> list[bytes]:
         """A member owes nothing any more: say so where it is awaited."""
         messages: list[bytes] = []
+        stage, member.refresh = member.refresh, RefreshStage.NONE
         member.in_step = True
-        if member.refresh is RefreshStage.RUNS:
-            member.refresh = RefreshStage.NONE
-            messages.append(self._marker(RefreshSubtype.END))
+        if stage in (RefreshStage.RUNS, RefreshStage.AGAIN):
+            messages += self._marker(member, RefreshSubtype.END)
         if member.eor_due:
             member.eor_due = False
             messages.append(end_of_rib(self.family))
-        if member.refresh is RefreshStage.WAITS:
+        if stage in (RefreshStage.WAITS, RefreshStage.AGAIN):
             self.refresh(member)
         return messages
 
-    def _marker(self, subtype: RefreshSubtype) -> bytes:
-        return encode(RouteRefresh(self.family, subtype))
+    def _marker(self, member: Member, subtype: RefreshSubtype) -> list[bytes]:
+        return [encode(RouteRefresh(self.family, subtype))] if member.marks_refresh else []
 
     def holds(self, member: Member) -> dict[Nlri, OutRoute]:
         """Give what a member holds once it is in step."""

@@ -73,6 +73,25 @@ async def test_an_empty_table_is_refreshed_by_its_markers_alone() -> None:
 
 
 @on_both_loops
+@pytest.mark.parametrize("marks", [MARKS, b""])
+async def test_a_flood_of_requests_is_answered_by_few_refreshes(marks: bytes) -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2)
+        teller, peer = await town.join(12), await town.join(11, more=marks)
+        teller.announce(*table_of(5000))
+        await peer.until(lambda: len(peer.table) == 5000)
+        await peer.until_ended()
+        told = peer.announced
+        peer.send(*[route_refresh(IPV4)] * 1000)
+        peer.announce("10.200.0.0/16")
+        await until(lambda: "10.200.0.0/16" in best(router))
+        await peer.until(lambda: peer.announced >= told + 5000)
+        assert peer.story.count("refresh 1") <= 10
+        assert peer.announced <= told + 50_000
+        assert is_up(router)
+
+
+@on_both_loops
 async def test_no_refresh_begins_before_end_of_rib() -> None:
     """RFC 7313 §4: what is asked for too early waits."""
     async with Town() as town:
