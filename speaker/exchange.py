@@ -26,6 +26,7 @@ from policy.decision import DecisionOptions
 from policy.filters import Direction, Filter, Rule, Scope, compile_filter
 from policy.outbound import GroupKey, NextHopMode
 from policy.path import Path, PeerType, Source, SourceKind
+from policy.prefix import WIDTH
 from policy.roles import Role
 from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
@@ -143,6 +144,7 @@ class Exchange:
             self.transport.interface,
             tables.options,
             self._role,
+            own_addresses=self._own_addresses(),
         )
 
         def notice(path: Path) -> None:
@@ -222,13 +224,20 @@ class Exchange:
             role=self._role,
         )
 
+    def _session_address(self) -> bytes:
+        """Our own end of the connection; empty where it is not known."""
+        endpoints = self.transport.endpoints
+        return b"" if endpoints is None else ip_address(endpoints.local).packed
+
+    def _own_addresses(self) -> frozenset[bytes]:
+        """What no next hop of this peer may be, also where no kernel tells our addresses."""
+        return frozenset((*self._tables.own_addresses.values(), self._session_address()))
+
     def _local_address(self, family: Family) -> bytes | None:
         """Our address in a family: the session's own where it is of that family."""
-        endpoints = self.transport.endpoints
-        if endpoints is not None:
-            packed = ip_address(endpoints.local).packed
-            if (len(packed) == 4) == (family.afi == Afi.IPV4):
-                return packed
+        packed = self._session_address()
+        if len(packed) == WIDTH[family.afi] >> 3:
+            return packed
         return self._tables.own_addresses.get(family.afi)
 
     def regroup(self) -> None:

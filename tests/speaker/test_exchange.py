@@ -176,6 +176,19 @@ async def test_a_path_with_our_own_as_is_not_used_and_replaces_what_was_there() 
 
 
 @on_both_loops
+async def test_our_own_address_is_no_next_hop_also_without_a_kernel() -> None:
+    """RFC 4271 §6.3."""
+    async with Town() as town:
+        router = await town.run_for_strangers(1)
+        peer = await town.join()
+        [own] = router.plan.own_addresses
+        peer.announce("10.8.0.0/16", next_hop=own)
+        peer.announce("10.9.0.0/16")
+        await until(lambda: "10.9.0.0/16" in best(router))
+        assert "10.8.0.0/16" not in best(router)
+
+
+@on_both_loops
 async def test_a_route_refresh_is_answered_with_everything() -> None:
     """RFC 2918 §4."""
     async with Town() as town:
