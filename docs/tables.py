@@ -61,7 +61,8 @@ def changes() -> Iterator[str]:
 _CHAPTERS = (
     "fsm",
     "fsm/family.py fsm/messages.py fsm/notifications.py fsm/events.py fsm/effects.py fsm/timers.py",
-    "fsm/negotiation.py fsm/bgp.py fsm/session.py",
+    "fsm/capabilities.py fsm/negotiation.py fsm/machine.py fsm/bgp.py fsm/session.py",
+    "fsm/explanation.py",
     "speaker/net/transport.py speaker/wire speaker/wire/framing.py speaker/wire/codec.py",
     "speaker/wire/update.py speaker/wire/attributes.py speaker/wire/verdicts.py",
     "speaker/wire/usual.py",

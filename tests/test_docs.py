@@ -22,7 +22,7 @@ def tables() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["changes.md", "keys.md", "rfc7606.md"])
+@pytest.mark.parametrize("page", ["changes.md", "handbook.md", "keys.md", "rfc.md", "rfc7606.md"])
 def test_a_generated_page_is_current(tables: ModuleType, page: str) -> None:
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == tables.render(page)
 

@@ -57,10 +57,17 @@ def many(count: int) -> list[Nlri]:
 
 
 def wires() -> None:
-    """Two links: v0 with addresses of both families, w0 with its own subnet."""
+    """Two links: v0 with addresses of both families, w0 with its own subnet.
+
+    Link-local addresses are not made: they would come some time later, and be news.
+    """
     sh("""
         ip link add v0 type veth peer name v1
         ip link add w0 type veth peer name w1
+        ip link set v0 addrgenmode none
+        ip link set v1 addrgenmode none
+        ip link set w0 addrgenmode none
+        ip link set w1 addrgenmode none
         ip addr add 10.1.1.1/24 dev v0
         ip addr add 10.1.2.1/24 dev w0
         ip addr add 2001:db8:1::1/64 dev v0 nodad
