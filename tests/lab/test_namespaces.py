@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
 from lab.ground import Ground
 from lab.namespaces import PREFIX, existing, namespace_of, plan
+from lab.probes import ping, wait_until
 from lab.topology_file import loads
 from tests.support.labs import lab_of
 from tests.support.netns import needs_namespaces
@@ -93,7 +95,8 @@ segments:
         links = json.loads(middle.execute(["ip", "-j", "link", "show"]))
         assert [link["ifname"] for link in links] == ["lo", "eth0", "eth1"]
         for address in ("10.9.0.2", "fd09::2"):
-            left.execute(["ping", "-c1", "-W2", address])
+            # A bridge forwards a moment after its ports are up.
+            wait_until(partial(ping, left, address), f"{address} answers")
         made = [namespace_of(lab.topology.name, name) for name in ("left", "middle", "lan")]
         assert set(made) <= set(existing(Ground()))
     assert not set(made) & set(existing(Ground()))

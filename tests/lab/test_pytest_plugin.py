@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.probes import ping, wait_until
 from lab.pytest_plugin import LabUp
 from tests.support.netns import needs_namespaces
 
@@ -26,8 +27,8 @@ def namespaces() -> str:
 def test_labs_of_one_test_stand_beside_each_other(lab_up: LabUp) -> None:
     first, second = lab_up(TWO_HOSTS), lab_up(TWO_HOSTS)
     assert first.topology.name != second.topology.name
-    first.node("left").execute(["ping", "-q", "-c", "1", "10.9.0.2"])
-    second.node("right").execute(["ping", "-q", "-c", "1", "10.9.0.1"])
+    wait_until(lambda: ping(first.node("left"), "10.9.0.2"), "the first is there")
+    wait_until(lambda: ping(second.node("right"), "10.9.0.1"), "the second is there")
 
 
 def test_a_file_is_brought_up_too(lab_up: LabUp, tmp_path: Path) -> None:

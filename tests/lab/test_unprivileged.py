@@ -129,7 +129,7 @@ def test_a_lab_needs_no_privilege(nobody: Nobody) -> None:
         return [up for node in status["labs"][0]["nodes"] for up in node["sessions"].values()]
 
     wait_until(lambda: sessions() == [True] * 4, "four ends of two sessions are up")
-    assert nobody.runs("exec", "h", "--", "ping", "-c1", "-W2", "10.9.0.1")[0] == 0
+    assert nobody.runs("exec", "h", "--", "ping", "-c3", "-i0.3", "-W2", "10.9.0.1")[0] == 0
     assert nobody.left().interfaces == before.interfaces
     assert nobody.left().namespaces == ()
 
