@@ -77,7 +77,9 @@ def _which(name: str | None) -> str:
         return name
     if len(up) == 1:
         return up[0]
-    known = ", ".join(up) or "none"
+    known = ", ".join(up)
+    if not up:
+        raise LabError("no lab is up: wren lab up FILE")
     raise LabError(f"say which lab with --lab; up are: {known}")
 
 

@@ -145,7 +145,7 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(following, stopping, return_exceptions=True)
             await router.stop(withdraw=self._options.withdraw_on_exit)
-            log.stopped(self._options.withdraw_on_exit)
+            log.stopped(self._options.withdraw_on_exit, self._options.kernel)
 
     async def _follow(self, router: Speaker, snapshots: AsyncIterator[Resources]) -> None:
         async for resources in snapshots:

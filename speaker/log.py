@@ -118,10 +118,11 @@ def started(node: str, asn: int, router_id: str, peers: int, pid: int) -> None:
     )
 
 
-def stopped(withdrawn: bool) -> None:
+def stopped(withdrawn: bool, kernel: bool = True) -> None:
     """The router ends."""
     what = "its kernel routes are withdrawn" if withdrawn else "its kernel routes stay"
-    _say(logging.INFO, "stopped", f"stopped; {what}", withdrawn=withdrawn)
+    sentence = f"stopped; {what}" if kernel else "stopped"
+    _say(logging.INFO, "stopped", sentence, withdrawn=withdrawn)
 
 
 def listening(addresses: Iterable[str], port: int) -> None:

@@ -312,7 +312,8 @@ def changes(old: Plan, new: Plan) -> list[Change]:
     found += _of_the_node(old, new)
     anew = old.router_id != new.router_id
     for name, before in stays.items():
-        found += _of_a_peer(before, new.peers[name], router_id_changed=anew)
+        # What a session is called was said by RenamePeer.
+        found += _of_a_peer(replace(before, name=name), new.peers[name], router_id_changed=anew)
     found += [AddPeer(peer) for name, peer in new.peers.items() if name not in stays]
     return found
 

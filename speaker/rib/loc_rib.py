@@ -329,9 +329,3 @@ class LocRib:
             if true:
                 kept[path] = true
         return kept
-
-    def explain_candidates(self, nlri: Nlri) -> tuple[list[Path], tuple[Path, ...]]:
-        """Give all paths to a prefix, and those in use, best first."""
-        best = self.best.get(nlri)
-        in_use = self.shared.get(nlri) or (() if best is None else (best,))
-        return self.candidates(nlri), in_use

@@ -309,18 +309,6 @@ def test_equal_paths_share_and_cease_to() -> None:
     assert delta.size == 1
 
 
-def test_candidates_are_explained_with_those_in_use_first() -> None:
-    world = small(max_paths=4)
-    assert world.rib.explain_candidates(PREFIXES[0]) == ([], ())
-    world.announce(2, GOOD, PREFIXES[:1])
-    one = world.path(2, GOOD)
-    assert world.rib.explain_candidates(PREFIXES[0]) == ([one], (one,))
-    world.announce(3, EQUAL, PREFIXES[:1])
-    two = world.path(3, EQUAL)
-    assert world.rib.explain_candidates(PREFIXES[0]) == ([one, two], (one, two))
-    assert len(world.rib) == 1
-
-
 def test_an_empty_delta_is_false() -> None:
     assert not Delta(IPV4_UNICAST, {})
     assert Delta(IPV4_UNICAST, {None: PREFIXES})
