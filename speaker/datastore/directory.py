@@ -136,8 +136,9 @@ class Directory:
 
     async def _edits(self) -> AsyncIterator[None]:
         """Yield once at the start and once for each change of the directory."""
-        yield None
+        # Looked at before it is read: an edit between the two must not be taken for seen.
         seen = _signature(self._path)
+        yield None
         while True:
             async for noticed in _watch(self._path):
                 now = _signature(self._path)
