@@ -4,15 +4,18 @@
 #   make test          everything that must pass
 #   make check         the static checks alone
 #   make soak          what takes longer than a commit should wait
+#   make bench         what each stop of the hot path takes, beside its budget; make bench STOPS=learn
+#   make bench-peers   Wren beside BIRD, FRR, OpenBGPD and GoBGP, into docs/performance.md; minutes;
+#                      make bench-peers FULL=1 takes hours; as root
 #   make fuzz          coverage-guided fuzzing of the way in, 10 minutes; make fuzz FUZZ_SECONDS=60
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 FUZZ_SECONDS ?= 600
 
-.PHONY: all setup setup-test demo test check unit soak fuzz clean
+.PHONY: all setup setup-test demo test check unit soak bench bench-peers fuzz clean
 
 all: test
 
@@ -52,6 +55,12 @@ soak: setup-test
 	$(BIN)/python -m pytest -m soak --timeout=1800
 	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile=soak --timeout=1800 \
 	    tests/fsm/test_properties.py tests/policy tests/speaker/wire tests/speaker/rib
+
+bench: setup-test
+	$(BIN)/python -m benchmarks.budget $(STOPS)
+
+bench-peers: setup-test
+	$(BIN)/python -m benchmarks.peers.compare $(if $(FULL),--full) $(BENCH_OPTIONS)
 
 fuzz: setup-test
 	$(BIN)/python -m pip install --quiet atheris

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from speaker.config.annotations import KEYS
+from fsm.ends import ENDS, Agreement, consequence
 from speaker.config.changes import ON_CHANGE
+from speaker.config.keys import KEYS
 from speaker.config.peerplan import OnChange
 from speaker.wire.verdicts import ROWS, Row
 
@@ -23,8 +24,10 @@ _COST = {
     OnChange.REGROUP: "the peer hears what differs; no reset",
     OnChange.REFILTER_IN: "what the peer told us is judged anew; no reset",
     OnChange.REFILTER_OUT: "what the peer is told is judged anew; no reset",
+    OnChange.REBALANCE: "kernel routes share the traffic anew; no reset",
     OnChange.NEXT_SESSION: "nothing now; the next session has it",
 }
+_FIRST = "the first one resets a session that has none"
 
 
 def keys() -> Iterator[str]:
@@ -54,6 +57,7 @@ def changes() -> Iterator[str]:
     yield "|---|---|"
     for name, cost in ON_CHANGE.items():
         words = [text for flag, text in _COST.items() if cost & flag]
+        words += [_FIRST] if name == "password" else []
         yield f"| {name.replace('_', ' ')} | {'; '.join(words) or 'nothing'} |"
 
 
@@ -63,18 +67,38 @@ _CHAPTERS = (
     "fsm/family.py fsm/messages.py fsm/notifications.py fsm/events.py fsm/effects.py fsm/timers.py",
     "fsm/capabilities.py fsm/negotiation.py fsm/machine.py fsm/bgp.py fsm/session.py",
     "fsm/explanation.py",
+    "fsm/bfd fsm/bfd/packet.py fsm/bfd/authentication.py fsm/bfd/session.py",
     "speaker/net/transport.py speaker/wire speaker/wire/framing.py speaker/wire/codec.py",
     "speaker/wire/update.py speaker/wire/attributes.py speaker/wire/verdicts.py",
     "speaker/wire/usual.py",
-    "policy policy/prefix.py policy/attributes.py policy/path.py policy/decision.py",
+    "policy policy/prefix.py policy/attributes.py policy/usual.py policy/path.py",
+    "policy/ranking.py policy/decision.py",
     "speaker/rib speaker/rib/inbound.py speaker/rib/attribute_table.py speaker/rib/adj_rib_in.py",
     "speaker/rib/loc_rib.py speaker/rib/next_hops.py speaker/rib/export_group.py",
+    "speaker/rib/member.py",
     "policy/filters.py policy/calico.py policy/propagation.py policy/outbound.py",
-    "speaker/kernel speaker/kernel/fib.py speaker/kernel/netlink.py speaker/kernel/monitor.py",
-    "speaker/config speaker/config/selectors.py speaker/config/peers.py speaker/config/plan.py",
+    "policy/vrps.py speaker/rpki/pdus.py speaker/rpki/client.py speaker/rpki/answer.py",
+    "speaker/cache.py speaker/origins.py",
+    "policy/prefix_sets.py policy/reach.py",
+    "speaker/wire/relay.py speaker/wire/flow.py speaker/rib/relay_group.py speaker/relays.py",
+    "speaker/kernel speaker/kernel/fib.py speaker/kernel/holdings.py speaker/kernel/ways.py",
+    "speaker/kernel/objects.py",
+    "speaker/kernel/netlink.py speaker/kernel/monitor.py",
+    "speaker/config speaker/config/selectors.py speaker/config/peers.py",
+    "speaker/config/honoured.py speaker/config/plan.py",
     "speaker/config/changes.py speaker/datastore/directory.py",
-    "speaker/peer.py speaker/exchange.py speaker/turn.py speaker/ground.py speaker/speaker.py",
+    "speaker/bfd speaker/bfd/loop.py speaker/bfd/watching.py speaker/bfd/client.py",
+    "speaker/watches.py",
+    "speaker/config/stored.py speaker/config/updates.py speaker/config/splices.py",
+    "speaker/config/amendments.py speaker/datastore/edition.py",
+    "speaker/peer.py speaker/connection.py speaker/reading.py speaker/exchange.py",
+    "speaker/turn.py speaker/ground.py speaker/external_networks.py speaker/speaker.py",
     "speaker/edits.py speaker/daemon.py speaker/control",
+    "speaker/succession.py speaker/service_manager.py speaker/supervision.py speaker/doctor",
+    "policy/tracing.py speaker/rib/refusals.py speaker/rib/resolving.py",
+    "speaker/inquiry speaker/inquiry/reasons.py",
+    "speaker/rib/session_rules.py speaker/trials speaker/trials/node.py",
+    "speaker/trials/comparing.py speaker/trials/inventing.py speaker/wire/mrt.py",
     "lab lab/topology.py lab/state.py lab/lab.py",
 )
 
@@ -170,7 +194,29 @@ def _row7606(row: Row) -> str:
     return f"| {row.subject} | {row.error} | {row.verdict.value}{mark} | {told} | {row.standard} |"
 
 
+def session_ends() -> Iterator[str]:
+    """Make the table of what each end of a session does to the peer's routes."""
+    yield "# What the end of a session does to routes"
+    yield ""
+    yield "What becomes of the routes that the peer has told us, by how its session ends and by"
+    yield "what both ends agreed on in their OPENs. Where they *stay*, it is until the peer has"
+    yield "told them again, or until the restart time from its OPEN is over; where both ends"
+    yield "speak RFC 9494, they are a last resort then, until the Long-Lived Stale Time is over"
+    yield "too. A peer does the same with ours, if it follows the standards. This file is made by"
+    yield "`python docs/tables.py`, which lets each end happen to a session."
+    yield ""
+    yield "A fault of ours that hits a peer takes its routes away in any case: they are not to be"
+    yield "trusted. An edit that makes the peer another one (its AS, say) does so too."
+    yield ""
+    yield f"| how it ends | {' | '.join(Agreement)} |"
+    yield "|---|---|---|---|"
+    for end in ENDS:
+        words = [consequence(end, agreement).name.lower() for agreement in Agreement]
+        yield f"| {end.cause} | {' | '.join(words)} |"
+
+
 PAGES = {
+    "session-ends.md": session_ends,
     "changes.md": changes,
     "handbook.md": handbook,
     "keys.md": keys,

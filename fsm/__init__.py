@@ -14,7 +14,8 @@ Reading order: `family`, `notifications`, `errors`, `capabilities`, `messages` a
 `config` and `negotiation` say what is offered and what comes of it; `events`, `effects`, `state`,
 `timers` are what the machines are made of; `machine` and `bgp` are that of one connection, its
 hands and its rules; `session` joins two of them for one peer and says what a shell owes them;
-`explanation` tells people why it is down.
+`graceful` says what becomes of a peer's routes meanwhile; `explanation` tells people why it is
+down. `fsm.bfd` is a package of its own, with the machine and the packets of BFD.
 
 It can be used by itself: whoever has sockets of his own performs the effects. What a name not
 listed in `__all__` does may change without notice.
@@ -114,6 +115,8 @@ from fsm.events import (
 )
 from fsm.explanation import Explanation, explain_down
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
+from fsm.graceful import RestartHelper, keeps_routes
+from fsm.history import HistoryEntry
 from fsm.messages import (
     AS_TRANS,
     Keepalive,
@@ -136,7 +139,7 @@ from fsm.notifications import (
     hard_reset,
     shutdown_communication,
 )
-from fsm.session import HistoryEntry, Session
+from fsm.session import Session
 from fsm.state import State
 from fsm.timers import Timer, Timers, jittered
 
@@ -210,6 +213,7 @@ __all__ = [
     "OpenSubcode",
     "RefreshSubcode",
     "RefreshSubtype",
+    "RestartHelper",
     "Role",
     "RoleCapability",
     "RouteRefresh",
@@ -250,6 +254,7 @@ __all__ = [
     "explain_down",
     "hard_reset",
     "jittered",
+    "keeps_routes",
     "negotiate",
     "shutdown_communication",
 ]

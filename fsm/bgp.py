@@ -199,7 +199,8 @@ class BgpFsm(Machine):
                 return self._disconnected(event, State.ACTIVE)
             case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():  # 19, 20
                 return self._early_open(event.message, event)
-            case AutomaticStop() | OpenCollisionDump():  # 8, 23: wanted, so no failure to tell
+            case AutomaticStop() | OpenCollisionDump():  # 8, 23: wanted, so no reason to tell
+                self.connect_retry_counter += 1
                 return State.IDLE
             case _:  # 10, 11, 13, 21, 22, 24-29
                 return self._give_up(event)
@@ -224,7 +225,8 @@ class BgpFsm(Machine):
                 return self._disconnected(event, State.IDLE)
             case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():  # 19, 20
                 return self._early_open(event.message, event)
-            case AutomaticStop() | OpenCollisionDump():  # 8, 23: wanted, so no failure to tell
+            case AutomaticStop() | OpenCollisionDump():  # 8, 23: wanted, so no reason to tell
+                self.connect_retry_counter += 1
                 return State.IDLE
             case _:  # 10, 11, 13, 21, 22, 24-29
                 return self._give_up(event)
@@ -384,16 +386,18 @@ class BgpFsm(Machine):
                 data = shutdown_communication(event.message)
                 return self._tell(self._ceasing(event.subcode, data, hard=event.hard))
             case AutomaticStop():
-                return self._fail(self._ceasing(event.subcode, event.data, hard=event.hard))
+                return self._fail(
+                    self._ceasing(event.subcode, event.data, hard=event.hard, text=event.text)
+                )
             case OpenCollisionDump():
                 return self._fail(CeaseError(Cease.CONNECTION_COLLISION_RESOLUTION))
 
-    def _ceasing(self, subcode: int, data: bytes, *, hard: bool) -> CeaseError:
+    def _ceasing(self, subcode: int, data: bytes, *, hard: bool, text: str = "") -> CeaseError:
         """RFC 8538 §3: a Hard Reset is only for a peer that would restart gracefully otherwise."""
         if not (hard and self.negotiated and self.negotiated.restarts_on_notification):
-            return CeaseError(subcode, data)
+            return CeaseError(subcode, data, text)
         wrapped = hard_reset(Notification(Code.CEASE, subcode, data))
-        return CeaseError(wrapped.subcode, wrapped.data)
+        return CeaseError(wrapped.subcode, wrapped.data, text)
 
     def _unexpected(self, event: Event) -> State:
         """RFC 6608 §4: the subcode names the state, the data the type of the message."""

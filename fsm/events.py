@@ -138,6 +138,7 @@ class AutomaticStop(Event):
         hard: a peer that restarts gracefully must not. RFC 8538 §3.
         restart_after: seconds until the session is started again, in place of the back-off;
             infinity leaves it down until somebody starts it.
+        text: why, for our own people.
     """
 
     number = 8
@@ -145,6 +146,7 @@ class AutomaticStop(Event):
     data: bytes = b""
     hard: bool = False
     restart_after: float | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

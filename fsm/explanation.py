@@ -2,7 +2,8 @@
 
 `explain_down` reads a `Session` and says what went wrong last, what happens now, and in how many
 seconds the next try comes. It changes nothing and needs nothing but the session and the time; how
-to reach the peer is known to the shell alone, so it says whether a password is configured.
+to reach the peer is known to the shell alone, so it says whether a password or a distance is
+configured, and how many segments the system has dropped for their signature or their TTL.
 
 The words are for people who know their network but not the state machine: both AS numbers where
 they do not fit, whose timer it was, what the other operator wrote.
@@ -90,21 +91,44 @@ class Explanation:
         return f"{self.cause}; {self.present}" if self.cause else self.present
 
 
-def explain_down(session: Session, now: float, *, has_password: bool = False) -> Explanation | None:
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What the system is told to drop before we hear of it: to us it looks like silence.
+
+    Args:
+        has_password: we sign (RFC 2385).
+        unsigned: segments that the node has dropped for their signature, or for the lack of one,
+            while the session was down.
+        hops: how far away the peer may be (RFC 5082); 0 for any distance.
+        too_far: what the node has dropped meanwhile because it came from farther.
+    """
+
+    has_password: bool = False
+    unsigned: int = 0
+    hops: int = 0
+    too_far: int = 0
+
+
+_NONE: Final = Screening()
+
+
+def explain_down(session: Session, now: float, screening: Screening = _NONE) -> Explanation | None:
     """Say why a session is not up.
 
     Args:
         session: any.
         now: monotonic seconds, as for `Session.handle`.
-        has_password: connections are signed (RFC 2385), and a wrong password looks like silence.
+        screening: what the system drops.
 
     Returns:
         The explanation; None for a session that is up.
     """
     if session.state is State.ESTABLISHED:
         return None
-    cause = _cause(session, has_password=has_password)
+    cause = _cause(session, screening)
     if session.is_started:
+        if not cause and session.state <= State.ACTIVE:
+            cause = _suspicion(screening)
         present, next_try = _present(session, now)
         return Explanation(cause, present, next_try)
     if session.stop is not None:
@@ -136,7 +160,7 @@ def _present(session: Session, now: float) -> tuple[str, float | None]:
     return f"the next try is in {wait:.0f} s", wait
 
 
-def _cause(session: Session, *, has_password: bool) -> str:
+def _cause(session: Session, screening: Screening) -> str:
     reason = session.last_attempt
     if reason is None:
         return ""
@@ -146,7 +170,7 @@ def _cause(session: Session, *, has_password: bool) -> str:
         case DownKind.RECEIVED:
             return _received(reason, session.config)
         case DownKind.TCP:
-            return _failed(reason.text, has_password=has_password)
+            return _failed(reason.text, screening)
         case DownKind.DROPPED:
             return f"we dropped the connection: {reason.text}"
 
@@ -155,7 +179,7 @@ def _sent(reason: DownReason) -> str:
     said = _true(reason.notification)
     key = (said.code, said.subcode)
     if key in _OUR_OWN:
-        return ""
+        return reason.text
     words = _SENT.get(key)
     if words is None and said.code == Code.OPEN_MESSAGE_ERROR:
         words = "we refused the peer's OPEN" if reason.text else f"we refused its OPEN: {said}"
@@ -180,13 +204,42 @@ def _true(said: Notification | None) -> Notification:
     return said.inner or said
 
 
-def _failed(text: str, *, has_password: bool) -> str:
+def _failed(text: str, screening: Screening) -> str:
     """Put the system's words about a connection into ours, and keep them."""
     lower = text.lower()
     if any(words in lower for words in _SILENCE):
-        suspicion = ", or the passwords of the two ends differ" if has_password else ""
-        return f"no answer from the peer: it is not there, or a filter drops us{suspicion} ({text})"
+        return f"no answer from the peer: {_silence(screening)} ({text})"
     for found, meaning in _FROM_THE_SYSTEM:
         if found in lower:
             return f"{meaning} ({text})"
     return f"the connection failed ({text})" if text else "the connection failed"
+
+
+def _silence(screening: Screening) -> str:
+    """Say what may be behind silence."""
+    suspicion = _suspicion(screening)
+    if suspicion:
+        return suspicion
+    password = (
+        "the passwords of the two ends differ" if screening.has_password else "it has a password"
+    )
+    return f"it is not there, a filter drops us, or {password}"
+
+
+def _suspicion(screening: Screening) -> str:
+    """Say what the system's counts make likely; empty where they say nothing."""
+    # Where nothing listens, a refusal comes unsigned and with the usual TTL: it is dropped too.
+    if screening.unsigned:
+        absent = " or nothing listens there" if screening.has_password else ""
+        return (
+            f"MD5 mismatch suspected, the passwords of the two ends differ{absent}:"
+            f" {screening.unsigned} TCP segments with a wrong signature were dropped here"
+        )
+    if screening.hops and screening.too_far:
+        hops = "1 hop" if screening.hops == 1 else f"{screening.hops} hops"
+        return (
+            f"the peer is suspected to be farther away than {hops} (ttlSecurity), to send with"
+            f" a TTL below 255, or not to listen: {screening.too_far} TCP segments from too far"
+            " were dropped here"
+        )
+    return ""

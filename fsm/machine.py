@@ -51,7 +51,7 @@ class Machine:
         self.state = State.IDLE
         self.timers = Timers()
         self.open_message: Open = config.open_message()
-        """The OPEN to send; may be replaced while the machine is Idle."""
+        """The OPEN to send; may be replaced until it is sent."""
         self.negotiated: Negotiated | None = None
         self.connect_retry_counter = 0
         self.is_dialing = False
@@ -61,6 +61,12 @@ class Machine:
         self._effects: list[Effect] = []
         self._now = 0.0
         self._chance = 0.0
+
+    def offer(self, config: SessionConfig, open_message: Open) -> None:
+        """Go on with a configuration that offers something else; an OPEN that was sent stands."""
+        self._config = config
+        if self.state < State.OPEN_SENT:
+            self.open_message = open_message
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.side}, {self.state}, {self.timers!r})"

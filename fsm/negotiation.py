@@ -67,9 +67,11 @@ class Negotiated:
         add_path_send: families in which we send path identifiers.
         extended_next_hop: families and next-hop AFIs that both take.
         graceful_restart: the peer's own capability, None if it has none.
+        restarts_gracefully: each end keeps the other's routes while it restarts.
         restarts_on_notification: both restart gracefully on a NOTIFICATION too, but not on a Hard
             Reset.
         long_lived: the peer's own capability, None if it has none.
+        is_long_lived: each end keeps the other's routes as a last resort for longer.
         role: what we are to the peer, None if nobody said so.
         peer_role: what the peer said that it is, None if it said nothing.
         send_hold_time: seconds for which the peer may take nothing, 0 for ever.
@@ -92,14 +94,30 @@ class Negotiated:
     add_path_send: frozenset[Family] = frozenset()
     extended_next_hop: frozenset[tuple[Family, Afi]] = frozenset()
     graceful_restart: GracefulRestart | None = None
+    restarts_gracefully: bool = False
     restarts_on_notification: bool = False
     long_lived: LongLivedGracefulRestart | None = None
+    is_long_lived: bool = False
     role: Role | None = None
     peer_role: Role | None = None
     send_hold_time: float = 0.0
     peer_hostname: str = ""
     peer_software: str = ""
     peer_capabilities: tuple[Capability, ...] = ()
+
+    @property
+    def marked_families(self) -> frozenset[Family]:
+        """The families of which the peer says when it has told all it has.
+
+        Who speaks graceful restart does, also of families that it cannot preserve itself. RFC 4724
+        §3.
+        """
+        return self.families if self.restarts_gracefully else frozenset()
+
+    @property
+    def has_restarted(self) -> bool:
+        """The peer has just restarted, and waits for our End-of-RIB. RFC 4724 §3."""
+        return self.graceful_restart is not None and self.graceful_restart.restart_state
 
     @property
     def is_internal(self) -> bool:
@@ -143,11 +161,15 @@ def negotiate(sent: Open, received: Open, config: SessionConfig) -> Negotiated:
             entry for entry in _next_hops(sent) & _next_hops(received) if entry[0] in families
         ),
         graceful_restart=_first(received, GracefulRestart),
+        restarts_gracefully=_both(sent, received, GracefulRestart),
         restarts_on_notification=all(
             (graceful := _first(message, GracefulRestart)) and graceful.notification
             for message in (sent, received)
         ),
         long_lived=_first(received, LongLivedGracefulRestart),
+        # RFC 9494 §4.1: without the capability of RFC 4724 this one is ignored.
+        is_long_lived=_both(sent, received, GracefulRestart)
+        and _both(sent, received, LongLivedGracefulRestart),
         role=config.role,
         peer_role=peer_role,
         send_hold_time=_send_hold_time(hold_time, config),

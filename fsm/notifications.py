@@ -108,6 +108,7 @@ _SUBCODES: dict[int, type[IntEnum]] = {
 _ACRONYMS = {"OPEN", "UPDATE", "AS", "BGP", "BFD"}
 _COMMUNICATING = (Cease.ADMINISTRATIVE_SHUTDOWN, Cease.ADMINISTRATIVE_RESET)
 _LONGEST_COMMUNICATION = 255
+_SHOWN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Notification:
             return f"{words} ({inner})"
         if (text := self.communication) is not None:
             return f'{words} "{text}"' if text else words
-        return f"{words} [{self.data.hex(' ')}]" if self.data else words
+        return f"{words} [{_shown(self.data)}]" if self.data else words
 
     @property
     def is_hard_reset(self) -> bool:
@@ -185,6 +186,11 @@ def shutdown_communication(text: str) -> bytes:
     encoded = text.encode("utf-8", errors="replace")[:_LONGEST_COMMUNICATION]
     whole = encoded.decode("utf-8", errors="ignore").encode("utf-8")
     return bytes([len(whole)]) + whole
+
+
+def _shown(data: bytes) -> str:
+    """Write octets down; a message may have 65 thousand of them, which help nobody."""
+    return data[:_SHOWN].hex(" ") + (" …" if len(data) > _SHOWN else "")
 
 
 def _words(enum: type[IntEnum] | None, value: int, fallback: str) -> str:

@@ -9,6 +9,8 @@ each machine is RFC 4271 §8.2.2 by itself, and this module is what they owe eac
   IdleHoldTimer, which doubles from failure to failure and starts afresh after a session that lived.
 - *Restart.* When it is over, both start by themselves, until an operator says ManualStop. A session
   whose configuration does not allow automatic starts stays down instead.
+- *Graceful restart.* A peer that restarts gracefully is back soon, and its routes wait for it: when
+  its connection is lost there is no back-off, unless the session had hardly come up.
 
 `Session.handle` is the only way in and its list of effects the only way out; `deadline` says when
 to call it with `Tick`. The last 64 (now, event, effects) triples are kept in `history`, enough to
@@ -21,24 +23,26 @@ What a shell must do (and all that it must do):
    that connection. A late word is ignored here, but a connection that has the same side by then
    would be blamed.
 3. Before handing over an accepted connection (`TcpConnectionConfirmed`), ask `would_accept`; if the
-   answer is no, send the newcomer `refusal`, close it, and do not mention it.
+   answer is no, ask `gives_way`, and report the connection of that side as failed; where there is
+   none, send the newcomer `refusal`, close it, and do not mention it.
 4. Hand over what lies in the socket's buffer before `Tick`, so that a late process does not mistake
    its own slowness for the peer's silence.
 5. Tell of its sending as `fsm.events` asks, so that a peer that does not read is noticed.
 6. Draw a new `chance` for every call. Jitter is also what ends a misfortune that RFC 4271 §6.8
    leaves possible: two ends that each keep another of two connections, and fall together.
 
-Standards: RFC 4271 §6.8, §8.1.1, §8.1.2, §8.2.1, §10; RFC 6286 §2.3; RFC 4486 §4; RFC 5492 §3.
+Standards: RFC 4271 §6.8, §8.1.1, §8.1.2, §8.2.1, §10; RFC 4724 §4.2; RFC 6286 §2.3; RFC 4486 §4;
+RFC 5492 §3.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from math import inf
-from typing import NamedTuple
 
 from fsm.bgp import BgpFsm
+from fsm.capabilities import GracefulRestart, LongLivedGracefulRestart
 from fsm.config import SessionConfig
 from fsm.effects import (
     AttemptFailed,
@@ -60,29 +64,26 @@ from fsm.events import (
     ConnectionEvent,
     Event,
     IdleHoldTimerExpires,
-    KeepAliveMsg,
     ManualStartWithPassiveTcpEstablishment,
     ManualStop,
     NotifMsg,
     OpenCollisionDump,
-    SendEvent,
     Side,
     StartEvent,
     TcpConnectionConfirmed,
     TcpConnectionFails,
     TcpCrAcked,
     Tick,
-    UpdateMsg,
 )
+from fsm.history import History
 from fsm.messages import Open
 from fsm.negotiation import Negotiated
 from fsm.notifications import Cease, Code, Notification, OpenSubcode
 from fsm.state import State
 from fsm.timers import Timer, Timers, jittered
 
-__all__ = ["HISTORY_LENGTH", "HistoryEntry", "Session", "SessionConfig"]
+__all__ = ["Session", "SessionConfig"]
 
-HISTORY_LENGTH = 64
 _BACK_OFF_FACTOR = 2
 
 _AUTOMATIC = (
@@ -102,14 +103,6 @@ _PASSIVE = (
 )
 
 
-class HistoryEntry(NamedTuple):
-    """What happened once, and what it led to."""
-
-    now: float
-    event: Event
-    effects: tuple[Effect, ...]
-
-
 class Session:
     """One configured peer.
 
@@ -119,7 +112,7 @@ class Session:
 
     def __init__(self, config: SessionConfig) -> None:
         self.config = config
-        self.history: deque[HistoryEntry] = deque(maxlen=HISTORY_LENGTH)
+        self.history = History()
         self.last_down: DownReason | None = None
         """Why the session or an attempt ended last; a collision is no reason."""
         self.last_attempt: DownReason | None = None
@@ -137,6 +130,7 @@ class Session:
         self._is_bare = False
         self._wait = 0.0
         self._pause: float | None = None
+        self._comes_back = False
 
     def __repr__(self) -> str:
         return f"Session({self.state}, {self._outgoing!r}, {self._incoming!r}, {self._timers!r})"
@@ -195,8 +189,46 @@ class Session:
 
         There is room for one. While it is taken, while the session is Established, and in Idle,
         where RFC 4271 §8.2.2 refuses all connections, the answer is no.
+
+        RFC: beside a session that is Established, a newcomer is tracked until its OPEN has come,
+        and closed then (§6.8). Ours: at once, since the OPEN could not change that.
         """
         return self._incoming.state is State.ACTIVE and not self._incoming.is_connected
+
+    def offer(
+        self,
+        *,
+        graceful_restart: GracefulRestart | None,
+        long_lived: LongLivedGracefulRestart | None,
+    ) -> None:
+        """Say something else of our restarts, from the next OPEN on; what stands is left alone."""
+        self.config = replace(self.config, graceful_restart=graceful_restart, long_lived=long_lived)
+        message = self.config.open_message(with_capabilities=not self._is_bare)
+        for machine in self._machines.values():
+            machine.offer(self.config, message)
+
+    def gives_way(self, now: float) -> Side | None:
+        """Say which connection to give up for a newcomer; None where the newcomer has to go.
+
+        Whoever restarts gracefully and opens a connection beside one that is Established has
+        restarted: the old one is dead, and TCP does not know it yet (RFC 4724 §4.2). A session that
+        has only just come up is left alone, since its peer may have dialled twice.
+        """
+        established = self._established()
+        if established is None or not self._restarts_gracefully(established, now):
+            return None
+        return established.side
+
+    def _restarts_gracefully(self, machine: BgpFsm, now: float) -> bool:
+        """Tell whether a machine's session is old enough, and may be interrupted gracefully."""
+        negotiated, since = machine.negotiated, self.established_since
+        return (
+            machine.state is State.ESTABLISHED
+            and negotiated is not None
+            and negotiated.restarts_gracefully
+            and since is not None
+            and now - since >= self.config.idle_hold[0]
+        )
 
     @property
     def refusal(self) -> Notification:
@@ -223,7 +255,7 @@ class Session:
         effects += self._settle(now, chance)
         if self.state is not before:
             effects.append(StateChanged(before, self.state))
-        self._note(now, event, effects)
+        self.history.note(now, event, effects)
         return effects
 
     def _happen(self, event: Event, now: float, chance: float) -> list[Effect]:
@@ -313,6 +345,8 @@ class Session:
                 is_expected = machine.is_connected
         if is_expected:
             self._heed_refused_capabilities(event, machine)
+            if isinstance(event, TcpConnectionFails) and self.config.allow_automatic_start:
+                self._comes_back = self._restarts_gracefully(machine, now)
             return machine.handle(event, now, chance)
         if isinstance(event, TcpCrAcked | TcpConnectionConfirmed) and not machine.is_connected:
             return [Close(event.side)]
@@ -370,7 +404,11 @@ class Session:
             # As BIRD: an attempt to dial now could only end in a collision.
             effects = self._dump(self._outgoing, now, chance)
         if self._is_stranded():
-            effects += self._hold(now, chance)
+            if self._comes_back:
+                effects += self._restart(now, chance)
+            else:
+                effects += self._hold(now, chance)
+        self._comes_back = False
         return effects
 
     def _dump(self, machine: BgpFsm, now: float, chance: float) -> list[Effect]:
@@ -441,18 +479,6 @@ class Session:
             self._wait = 0.0
         self.established_since = None
         self._is_bare = False
-
-    def _note(self, now: float, event: Event, effects: list[Effect]) -> None:
-        """Keep the history; a run of alike events that led to nothing takes one place."""
-        if isinstance(event, Tick | SendEvent) and not effects:
-            return
-        entry = HistoryEntry(now, event, tuple(effects))
-        if self.history and not effects and isinstance(event, UpdateMsg | KeepAliveMsg):
-            last = self.history[-1]
-            if last.event == event and not last.effects:
-                self.history[-1] = entry
-                return
-        self.history.append(entry)
 
 
 def _is_collision(reason: DownReason) -> bool:

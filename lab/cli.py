@@ -71,7 +71,7 @@ def _unwind(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _which(name: str | None) -> str:
+def _which(name: str | None, how: str = "with --lab") -> str:
     up = labs()
     if name is not None:
         return name
@@ -80,7 +80,7 @@ def _which(name: str | None) -> str:
     known = ", ".join(up)
     if not up:
         raise LabError("no lab is up: wren lab up FILE")
-    raise LabError(f"say which lab with --lab; up are: {known}")
+    raise LabError(f"say which lab {how}; up are: {known}")
 
 
 @app.command()
@@ -105,7 +105,7 @@ def down(
 ) -> None:
     """Take a lab down; also what a crash left of it."""
     with _told(), _ending(signal.SIG_IGN):
-        chosen = labs() if every else [_which(_name_in(name))]
+        chosen = labs() if every else [_which(_name_in(name), "by its name, or --all")]
         for lab in chosen:
             state = StateDirectory(lab)
             if not state.exists and not every:

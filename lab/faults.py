@@ -10,13 +10,13 @@ from lab.lab import RunningNode
 
 
 @contextmanager
-def killed(node: RunningNode) -> Iterator[None]:
-    """Kill a node's daemon without a warning; start it again afterwards."""
-    node.kill()
+def killed(node: RunningNode, *names: str) -> Iterator[None]:
+    """Kill a node's programs, or those of these names, without a warning; start them afterwards."""
+    node.kill(*names)
     try:
         yield
     finally:
-        node.start()
+        node.start(*names)
 
 
 @contextmanager

@@ -31,6 +31,9 @@ from lab.topology import Family, Network, Topology
 _END = 10.0
 """Seconds that a daemon has to end by itself."""
 
+_REQUESTS = 4
+"""How often it is asked to in that time."""
+
 
 class RunningNode:
     """One node of a lab that is up."""
@@ -82,20 +85,25 @@ class RunningNode:
             )
         self.daemon.configure()
 
-    def start(self) -> None:
-        """Start its programs and wait until they answer. Raises `LabError` if they never do."""
-        self.launch()
+    def start(self, *names: str) -> None:
+        """Start its programs and wait until they answer. Raises `LabError` if they never do.
+
+        Args:
+            names: of programs, where others of the node run already.
+        """
+        self.launch(*names)
         self.wait_for_answer()
 
-    def launch(self) -> None:
+    def launch(self, *names: str) -> None:
         """Start its programs without waiting. Raises `LabError` if they run already."""
         if self.daemon is None:
             return
-        if self.programs():
+        if self._named(names):
             raise LabError(f"{self.name} runs already")
-        self._reap()
+        self._reap_dead()
         for argv in self.daemon.commands():
-            self._spawn(argv)
+            if not names or any(Path(word).name in names for word in argv):
+                self._spawn(argv)
 
     def wait_for_answer(self) -> None:
         """Wait until its daemon answers. Raises `LabError` if it never does."""
@@ -146,6 +154,11 @@ class RunningNode:
         started = [entry.process for entry in self._state.processes() if entry.node == self.name]
         return [process for process in started if processes.is_alive(process)]
 
+    def _named(self, names: Sequence[str]) -> list[ProcessId]:
+        """Give the programs of these names that run; of no names all."""
+        running = self.programs()
+        return [each for each in running if not names or processes.name_of(each) in names]
+
     def signal(self, number: signal.Signals, *, children: bool = False) -> None:
         """Send a signal to its programs, and, if asked, to their children."""
         chosen = processes.find(self._marks) if children else self.programs()
@@ -153,24 +166,43 @@ class RunningNode:
             processes.send(process, number)
 
     def stop(self) -> None:
-        """End its programs as an operator would. Raises `LabError` if they do not end."""
-        running = self.programs()
-        for process in reversed(running):
-            processes.send(process, signal.SIGTERM)
-        left = processes.wait_gone(running, _END)
-        self._reap()
-        if left:
-            raise LabError(f"{self.name} does not end within {_END:.0f} s: kill it")
+        """End its programs as an operator would. Raises `LabError` if they do not end.
 
-    def kill(self) -> None:
-        """Kill its programs without a warning, children included."""
-        processes.end_all(self._marks, recorded=self.programs())
-        self._reap()
+        A program may miss one request: ExaBGP drops a signal while it handles another one.
+        """
+        running = self.programs()
+        for _ in range(_REQUESTS):
+            for process in reversed(running):
+                processes.send(process, signal.SIGTERM)
+            running = processes.wait_gone(running, _END / _REQUESTS)
+            if not running:
+                self._reap()
+                return
+        raise LabError(f"{self.name} does not end within {_END:g} s: kill it")
+
+    def kill(self, *names: str) -> None:
+        """Kill its programs without a warning, children included.
+
+        Args:
+            names: of programs, where others of the node go on: ``bgpd`` without ``zebra``.
+        """
+        if not names:
+            processes.end_all(self._marks, recorded=self.programs())
+            self._reap()
+            return
+        chosen = self._named(names)
+        for process in chosen:
+            processes.send(process, signal.SIGKILL)
+        processes.wait_gone(chosen, _END)
+        self._reap_dead()
 
     def _reap(self) -> None:
         for child in self._children:
             child.wait()
         self._children.clear()
+
+    def _reap_dead(self) -> None:
+        self._children = [child for child in self._children if child.poll() is None]
 
     def restart(self) -> None:
         """Stop and start."""

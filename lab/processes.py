@@ -53,6 +53,15 @@ def identify(pid: int) -> ProcessId | None:
     return ProcessId(pid, int(fields[_START_TIME_FIELD]))
 
 
+def name_of(process: ProcessId) -> str:
+    """Give the name of its program; empty if it is gone."""
+    try:
+        name = Path(f"/proc/{process.pid}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+    return name if is_alive(process) else ""
+
+
 def is_alive(process: ProcessId) -> bool:
     """Tell whether this very process still runs."""
     return identify(process.pid) == process

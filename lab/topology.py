@@ -81,6 +81,7 @@ class Peer:
         client: the peer is a route-reflector client of this node.
         next_hop_self: rewrite NEXT_HOP to ourselves also towards an iBGP peer.
         hold_time: seconds to offer; None leaves the daemon's default.
+        extra: lines of the session besides, in the words of the daemon.
         node: name of the peer's node if it is one of this lab.
     """
 
@@ -92,6 +93,7 @@ class Peer:
     client: bool = False
     next_hop_self: bool = False
     hold_time: int | None = None
+    extra: str = ""
     node: str | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +112,8 @@ class Node:
         peers: sessions with speakers that no peering derives, such as a script in a test.
         datastore: directory of Calico resources of a wren node; without one the lab writes it.
         nodename: name of the wren node in its datastore, if it is not the node's name here.
-        args: further arguments of ``wren run``.
+        args: further arguments of the daemon: of ``wren run``, of FRR's bgpd, of the others'
+            only program.
         extra: text appended to a foreign daemon's generated configuration.
     """
 
@@ -162,6 +165,7 @@ class Peering:
         client: name of the end that is a route-reflector client of the other.
         next_hop_self: names of the ends that rewrite NEXT_HOP to themselves.
         hold_time: seconds both offer; None leaves the daemons' defaults.
+        extra: lines of its sessions besides, by the name of the end that has them.
     """
 
     between: tuple[str, str]
@@ -170,6 +174,7 @@ class Peering:
     client: str | None = None
     next_hop_self: tuple[str, ...] = ()
     hold_time: int | None = None
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +254,7 @@ class Topology:
                 client=peering.client == other,
                 next_hop_self=name in peering.next_hop_self,
                 hold_time=peering.hold_time,
+                extra=dict(peering.extra).get(name, ""),
                 node=other,
             )
 
@@ -294,10 +300,10 @@ def _check_nodes(topology: Topology) -> None:
             raise TopologyError(f"AS {node.asn} is not within 1–{_LAST_AS}", (*place, "asn"))
         if node.asn is None and _needs_asn(node):
             raise TopologyError(f"a {node.kind} node needs an asn", place)
-        if node.kind is not Kind.WREN and (node.datastore or node.nodename or node.args):
-            raise TopologyError(
-                "datastore, nodename and args belong to kind wren only", (*place, "kind")
-            )
+        if node.kind is not Kind.WREN and (node.datastore or node.nodename):
+            raise TopologyError("datastore and nodename belong to kind wren only", (*place, "kind"))
+        if node.kind is Kind.HOST and node.args:
+            raise TopologyError("a host has no daemon that args could be for", (*place, "args"))
         if node.kind in (Kind.WREN, Kind.HOST) and node.extra:
             raise TopologyError("extra belongs to the foreign daemons only", (*place, "extra"))
         if node.datastore is not None and (node.networks or node.peers):
@@ -336,7 +342,11 @@ def _check_peerings(topology: Topology) -> None:
             raise TopologyError("a node cannot peer with itself", place)
         for name in peering.between:
             _check_peering_end(topology, name, place)
-        for named in (peering.passive, peering.client, *peering.next_hop_self):
+        for name, _ in peering.extra:
+            if name in peering.between and topology.node(name).datastore is not None:
+                raise TopologyError(f"what {name} has besides stands in its datastore", place)
+        given = (name for name, _ in peering.extra)
+        for named in (peering.passive, peering.client, *peering.next_hop_self, *given):
             if named is not None and named not in peering.between:
                 raise TopologyError(f"{named!r} is not an end of this peering", place)
         if not any(

@@ -180,6 +180,7 @@ def _peer(value: object, place: Place) -> Peer:
         client=fields.take("client", _flag, False),
         next_hop_self=fields.take("next_hop_self", _flag, False),
         hold_time=fields.take("hold_time", _number, None),
+        extra=fields.take("extra", _text, ""),
     )
     fields.done()
     return peer
@@ -214,9 +215,16 @@ def _peering(value: object, place: Place) -> Peering:
         client=fields.take("client", _text, None),
         next_hop_self=fields.take("next_hop_self", _list_of(_text), ()),
         hold_time=fields.take("hold_time", _number, None),
+        extra=fields.take("extra", _texts_by_name, ()),
     )
     fields.done()
     return peering
+
+
+def _texts_by_name(value: object, place: Place) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise TopologyError("expected node names, each with its lines", place)
+    return tuple((str(name), _text(text, (*place, str(name)))) for name, text in value.items())
 
 
 def _pair(value: object, place: Place) -> tuple[str, str]:
@@ -342,6 +350,7 @@ def _peer_data(peer: Peer) -> dict[str, Any]:
         "passive": peer.passive,
         "client": peer.client,
         "next_hop_self": peer.next_hop_self,
+        "extra": peer.extra,
     }
     kept = _without_blanks(data)
     return kept if peer.hold_time is None else {**kept, "hold_time": peer.hold_time}
@@ -354,6 +363,7 @@ def _peering_data(peering: Peering) -> dict[str, Any]:
         "passive": peering.passive,
         "client": peering.client,
         "next_hop_self": list(peering.next_hop_self),
+        "extra": dict(peering.extra),
     }
     kept = _without_blanks(data)
     return kept if peering.hold_time is None else {**kept, "hold_time": peering.hold_time}

@@ -11,17 +11,27 @@ In reading order:
     the packed prefix, key of every table;
 `policy.attributes`
     one set of path attributes, interned, and the editor that makes new ones;
-`policy.path`
+`policy.usual`
+    the shape that nearly every set has, recognised at one look;
+`policy.path`, `policy.ranking`
     attributes as heard from one source, with next hop and rank;
 `policy.decision`
     RFC 4271 §9.1.2: which path is used and why the others are not;
+`policy.communities`, `policy.as_path_syntax`, `policy.as_path_regex`, `policy.as_paths`
+    communities and AS_PATHs as rules speak of them;
 `policy.operations`, `policy.matching`, `policy.filters`
-    BGPFilter rules: what they do, when they match, how a chain of them decides;
+    rules of BGPFilters and RoutePolicies: what they do, when they match, how a chain decides;
+`policy.tracing`
+    which of them decides for one route and why the others do not, in words;
+`policy.vrps`
+    origin validation: what RPKI says of a prefix and the AS it comes from;
+`policy.prefix_sets`, `policy.reach`
+    which rules of a chain can decide at all;
 `policy.covering`, `policy.calico`
     the built-in policy of Calico, for peers and for the kernel;
 `policy.roles`, `policy.wellknown`, `policy.aigp`
     BGP roles, well-known communities that ask us to act, the accumulated metric;
-`policy.propagation`, `policy.outbound`
+`policy.propagation`, `policy.outbound`, `policy.rewriter`
     what the protocol lets a peer hear, and the attributes with which it leaves.
 
 The names below are the public ones; all others may change.
@@ -29,6 +39,8 @@ The names below are the public ones; all others may change.
 
 from __future__ import annotations
 
+from policy.as_path_regex import AsPathRegex
+from policy.as_path_syntax import AsPathRegexError
 from policy.attributes import (
     Attribute,
     Origin,
@@ -47,6 +59,7 @@ from policy.calico import (
     export_verdicts,
     kernel_verdicts,
 )
+from policy.communities import CommunityPattern
 from policy.decision import Reason, explain, prefer, select
 from policy.filters import (
     NO_MATCH,
@@ -59,21 +72,40 @@ from policy.filters import (
     compile_filter,
 )
 from policy.matching import MatchOperator
-from policy.operations import AddCommunity, PrependAsPath, SetPriority
-from policy.outbound import GroupKey, NextHopMode, Outbound, export_partition, rewrite
+from policy.operations import (
+    AddCommunity,
+    AsOverride,
+    Blackhole,
+    NextHopWord,
+    PrependAsPath,
+    RemoveCommunities,
+    RemovePrivateAs,
+    SetLocalPref,
+    SetMed,
+    SetNextHop,
+    SetPriority,
+)
+from policy.outbound import GroupKey, NextHopMode, Outbound, export_partition
 from policy.path import NextHop, Path, PeerType, Source, SourceKind
 from policy.prefix import Nlri, PrefixError, covers, pack, parse_prefix, show, split
 from policy.propagation import Withheld, may_advertise, why_not
+from policy.rewriter import rewrite
 from policy.roles import Role
+from policy.vrps import Validity, Vrp, Vrps, VrpTable, origin_of
 from policy.wellknown import CommunityRules
 
 __all__ = [
     "NO_MATCH",
     "Action",
     "AddCommunity",
+    "AsOverride",
+    "AsPathRegex",
+    "AsPathRegexError",
     "Attribute",
+    "Blackhole",
     "BuiltinPolicy",
     "ClusterRoutes",
+    "CommunityPattern",
     "CommunityRules",
     "Direction",
     "Encap",
@@ -84,6 +116,7 @@ __all__ = [
     "MatchOperator",
     "NextHop",
     "NextHopMode",
+    "NextHopWord",
     "Nlri",
     "Origin",
     "Outbound",
@@ -95,13 +128,22 @@ __all__ = [
     "PrefixError",
     "PrependAsPath",
     "Reason",
+    "RemoveCommunities",
+    "RemovePrivateAs",
     "Role",
     "Rule",
     "Scope",
+    "SetLocalPref",
+    "SetMed",
+    "SetNextHop",
     "SetPriority",
     "Source",
     "SourceKind",
+    "Validity",
     "Verdict",
+    "Vrp",
+    "VrpTable",
+    "Vrps",
     "WellKnown",
     "Withheld",
     "compile_filter",
@@ -112,6 +154,7 @@ __all__ = [
     "kernel_verdicts",
     "local_attributes",
     "may_advertise",
+    "origin_of",
     "pack",
     "parse_prefix",
     "prefer",

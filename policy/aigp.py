@@ -4,13 +4,14 @@ The attribute is a list of TLVs; the first of type 1 counts, all others travel a
 himself the next hop adds his own distance to the old one (`accumulate`); whoever leaves the next
 hop alone leaves the metric alone.
 
-Standards: RFC 7311 §3, §3.4.
+Standards: RFC 7311 §3, §3.4.3.
 """
 
 from __future__ import annotations
 
 _METRIC, _HEADER, _LENGTH = 1, 3, 11
-_INFINITE = (1 << 64) - 1
+INFINITE = (1 << 64) - 1
+"""A metric that cannot grow; a route that has it is none of use (RFC 7311 §3.2)."""
 
 
 def _metric_at(value: bytes) -> int:
@@ -31,11 +32,14 @@ def metric(value: bytes) -> int | None:
 
 
 def accumulate(value: bytes, distance: int) -> bytes:
-    """Add our distance to the next hop; a sum that has no room stays at the greatest value."""
+    """Add our distance to the next hop, and never nothing (RFC 7311 §3.4.3).
+
+    A sum that has no room stays at the greatest value.
+    """
     at, old = _metric_at(value), metric(value)
     if old is None:
         return value
-    return value[:at] + min(old + distance, _INFINITE).to_bytes(8, "big") + value[at + 8 :]
+    return value[:at] + min(old + max(distance, 1), INFINITE).to_bytes(8, "big") + value[at + 8 :]
 
 
 def aigp_value(total: int) -> bytes:

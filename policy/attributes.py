@@ -16,10 +16,10 @@ Standards: RFC 4271 §4.3, §5; RFC 1997, 4360, 4456, 5701, 6793, 7311, 8092, 92
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from struct import Struct
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 
 class Attribute(IntEnum):
@@ -64,9 +64,11 @@ class SegmentType(IntEnum):
 
 
 class WellKnown(IntEnum):
-    """Well-known communities (RFC 1997, 3765, 7999, 8326)."""
+    """Well-known communities (RFC 1997, 3765, 7999, 8326, 9494)."""
 
     GRACEFUL_SHUTDOWN = 0xFFFF0000
+    LLGR_STALE = 0xFFFF0006
+    NO_LLGR = 0xFFFF0007
     BLACKHOLE = 0xFFFF029A
     NO_EXPORT = 0xFFFFFF01
     NO_ADVERTISE = 0xFFFFFF02
@@ -100,7 +102,15 @@ FLAGS: dict[int, int] = {
 }
 """The flags with which each attribute is sent (RFC 4271 §5 and the attribute's own RFC)."""
 
+RELAYED_ATTRIBUTES: frozenset[int] = frozenset({22, 23, 29, 36, 40})
+"""Attributes that belong to relayed families and pass with their routes as they came: PMSI_TUNNEL
+(RFC 6514 §5), Tunnel Encapsulation (RFC 9012 §2), BGP-LS (RFC 9552 §5.3, which is not transitive
+and has to be passed on all the same), Domain Path (D-PATH), and Prefix-SID (RFC 8669 §3).
+"""
+
 LargeCommunity: TypeAlias = tuple[int, int, int]
+Community: TypeAlias = int | LargeCommunity
+"""A standard community, or a large one."""
 
 _U32 = Struct("!I")
 _LARGE = Struct("!III")
@@ -156,6 +166,12 @@ def prepend(value: bytes, numbers: Iterable[int]) -> bytes:
     return value
 
 
+_INCOMPLETE = int(Origin.INCOMPLETE)
+_ORIGIN_HEAD = bytes((TRANSITIVE, Attribute.ORIGIN, 1))
+_AS_PATH_HEAD = bytes((TRANSITIVE, Attribute.AS_PATH))
+_FACTS = frozenset(("as_path_length", "local_pref", "med", "neighbor_as", "origin"))
+
+
 class PathAttributes:
     """The attributes of one path, in normal form. Immutable by convention, compared by identity.
 
@@ -176,23 +192,45 @@ class PathAttributes:
         "raw",
     )
 
+    as_path_length: int
+    local_pref: int | None
+    med: int | None
+    neighbor_as: int
+    origin: int
+
     def __init__(self, raw: bytes, next_hop: bytes = b"", link_local: bytes = b"") -> None:
         self.raw = raw
         self.next_hop = next_hop
         self.link_local = link_local
-        self.origin = int(Origin.INCOMPLETE)
-        self.as_path_length = 0
-        self.neighbor_as = 0
-        self.local_pref: int | None = None
-        self.med: int | None = None
-        self._read()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Read the facts when one is asked for first: most sets never meet a rival."""
+            if name not in _FACTS:
+                raise AttributeError(name)
+            self._read()
+            return getattr(self, name)
 
     # hot: per attribute set
     def _read(self) -> None:
+        self.origin = _INCOMPLETE
+        self.as_path_length = 0
+        self.neighbor_as = 0
+        self.local_pref = None
+        self.med = None
         raw = self.raw
         at, end = 0, len(raw)
+        if raw[:3] == _ORIGIN_HEAD and raw[4:6] == _AS_PATH_HEAD:
+            # Nearly every set begins so.
+            self.origin = raw[3]
+            at = 7 + raw[6]
+            self._read_as_path(raw, 7, at)
         while at < end:
             code = raw[at + 1]
+            if code > 5 and not _unordered(raw, at):
+                # Types ascend in nearly every UPDATE; what follows is read on demand.
+                return
             if raw[at] & EXTENDED_LENGTH:
                 start = at + 4
                 at = start + (raw[at + 2] << 8 | raw[at + 3])
@@ -207,9 +245,6 @@ class PathAttributes:
                 self.local_pref = int.from_bytes(raw[start:at], "big")
             elif code == 4:
                 self.med = int.from_bytes(raw[start:at], "big")
-            elif code > 5 and not _unordered(raw, at):
-                # Types ascend in nearly every UPDATE; what follows is read on demand.
-                return
 
     def _read_as_path(self, raw: bytes, at: int, end: int) -> None:
         """Count the path (an AS_SET is one, RFC 4271 §9.1.2.2 a; confederations none, RFC 5065
@@ -341,16 +376,35 @@ class AttributeEditor:
             triples = sorted(set(known).union(large))
             self.set(Attribute.LARGE_COMMUNITIES, b"".join(_LARGE.pack(*t) for t in triples))
 
-    def drop_unknown_non_transitive(self) -> None:
-        """RFC 4271 §5: unrecognised non-transitive optional attributes are not passed along."""
+    def remove_communities(self, is_meant: Callable[[Community], bool]) -> None:
+        """Remove standard and large communities that are meant; the others stay in their order."""
+        self._remove(Attribute.COMMUNITIES, _U32, lambda parts: is_meant(parts[0]))
+        self._remove(Attribute.LARGE_COMMUNITIES, _LARGE, is_meant)
+
+    def _remove(self, code: int, each: Struct, is_meant: Callable[[Any], bool]) -> None:
+        value = self.get(code)
+        if value is None:
+            return
+        kept = [parts for parts in each.iter_unpack(value) if not is_meant(parts)]
+        if not kept:
+            self.drop(code)
+        elif len(kept) * each.size < len(value):
+            self.set(code, b"".join(each.pack(*parts) for parts in kept))
+
+    def drop_unknown_non_transitive(self, known: frozenset[int] = frozenset()) -> None:
+        """RFC 4271 §5: unrecognised non-transitive optional attributes are not passed along.
+
+        Args:
+            known: types that are recognised besides those of `FLAGS`.
+        """
         for code, (flags, _) in list(self._parts.items()):
-            if code not in FLAGS and not flags & TRANSITIVE:
+            if code not in FLAGS and code not in known and not flags & TRANSITIVE:
                 del self._parts[code]
 
-    def mark_unknown_partial(self) -> None:
+    def mark_unknown_partial(self, known: frozenset[int] = frozenset()) -> None:
         """RFC 4271 §5: unrecognised transitive ones are passed along with the Partial bit."""
         for code, (flags, value) in self._parts.items():
-            if code not in FLAGS and flags & TRANSITIVE:
+            if code not in FLAGS and code not in known and flags & TRANSITIVE:
                 self._parts[code] = (flags | PARTIAL, value)
 
     def encode(self) -> bytes:

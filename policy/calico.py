@@ -289,24 +289,39 @@ class KernelAction(StrEnum):
     """Install through the IPIP device, on-link to the BGP next hop."""
 
 
+class KernelReason(StrEnum):
+    """Why a best route goes into the kernel, or not."""
+
+    NOTHING_AGAINST = "nothing speaks against it"
+    OWN = "it is the kernel's own"
+    SERVICE_CIDR = "inside a service CIDR"
+    WIREGUARD = "Felix routes it through WireGuard"
+    VXLAN = "inside a VXLAN pool, which Felix programs"
+    FELIX_IPIP = "inside an IPIP pool, which Felix programs"
+    FELIX_PLAIN = "inside a pool that Felix programs"
+    TUNNEL = "inside an IPIP pool"
+    SAME_SUBNET = "inside an IPIP pool, and in our own subnet"
+    POOL = "inside a pool without encapsulation"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelVerdict:
     """An action and the reason for it. Made once and shared; compared by identity."""
 
     action: KernelAction
-    reason: str
+    reason: KernelReason
 
 
-INSTALLED = KernelVerdict(KernelAction.ACCEPT, "nothing speaks against it")
-_OWN = KernelVerdict(KernelAction.REJECT, "it is the kernel's own")
-_SERVICE_CIDR = KernelVerdict(KernelAction.REJECT, "inside a service CIDR")
-_WIREGUARD = KernelVerdict(KernelAction.REJECT, "Felix routes it through WireGuard")
-_VXLAN = KernelVerdict(KernelAction.REJECT, "inside a VXLAN pool, which Felix programs")
-_FELIX_IPIP = KernelVerdict(KernelAction.REJECT, "inside an IPIP pool, which Felix programs")
-_FELIX_PLAIN = KernelVerdict(KernelAction.REJECT, "inside a pool that Felix programs")
-_TUNNEL = KernelVerdict(KernelAction.TUNNEL, "inside an IPIP pool")
-_SAME_SUBNET = KernelVerdict(KernelAction.ACCEPT, "inside an IPIP pool, and in our own subnet")
-_POOL = KernelVerdict(KernelAction.ACCEPT, "inside a pool without encapsulation")
+INSTALLED = KernelVerdict(KernelAction.ACCEPT, KernelReason.NOTHING_AGAINST)
+_OWN = KernelVerdict(KernelAction.REJECT, KernelReason.OWN)
+_SERVICE_CIDR = KernelVerdict(KernelAction.REJECT, KernelReason.SERVICE_CIDR)
+_WIREGUARD = KernelVerdict(KernelAction.REJECT, KernelReason.WIREGUARD)
+_VXLAN = KernelVerdict(KernelAction.REJECT, KernelReason.VXLAN)
+_FELIX_IPIP = KernelVerdict(KernelAction.REJECT, KernelReason.FELIX_IPIP)
+_FELIX_PLAIN = KernelVerdict(KernelAction.REJECT, KernelReason.FELIX_PLAIN)
+_TUNNEL = KernelVerdict(KernelAction.TUNNEL, KernelReason.TUNNEL)
+_SAME_SUBNET = KernelVerdict(KernelAction.ACCEPT, KernelReason.SAME_SUBNET)
+_POOL = KernelVerdict(KernelAction.ACCEPT, KernelReason.POOL)
 
 KernelPartition: TypeAlias = list[tuple[KernelVerdict, list[Nlri]]]
 

@@ -11,29 +11,28 @@ came.
 `explain` walks the steps one by one and names for each loser the step that dropped it; it is for
 people and tests and must agree with `select` (a property test holds them together).
 
+A long-lived stale path is a last resort (RFC 9494 §4.3): it loses before anything else is compared.
+
+Where a path has an accumulated IGP metric, it is worth more than one that has none, and the sum of
+the metric and our cost to the next hop decides before the length of the AS_PATH (RFC 7311 §4.1).
+Which sessions bring it is not decided here: elsewhere the attribute is dropped on the way in.
+
 Ours, beyond the RFC: between kinds of source the protocol preference decides first (BIRD, and with
 it Calico, ranks direct 240, static 200, BGP 100, kernel 10); a shorter CLUSTER_LIST and the lower
-peer address break what is left (RFC 4456 §9, RFC 4271 §9.1.2.2 g).
+peer address break what is left (RFC 4456 §9, RFC 4271 §9.1.2.2 g). Between paths that one peer has
+told to one prefix (RFC 7911) the lower next hop decides, and then the attributes' octets: which
+identifiers a peer chose says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from struct import Struct
+from heapq import merge
+from itertools import groupby, islice
 
-from policy.path import Path, PeerType
-
-DEFAULT_LOCAL_PREF = 100
-"""Degree of preference of routes that carry none, as from external peers (RFC 4271 §9.1.1)."""
-
-_MAX = 0xFFFFFFFF
-# 16 octets of address last; everything the peer could make too large for its field is clamped.
-_RANK = Struct("!BIIHBIBIIB16s")
-_BEFORE_MED = 1 + 4 + 4 + 2 + 1
-_MED = slice(_BEFORE_MED, _BEFORE_MED + 4)
-_BEFORE_COST = _BEFORE_MED + 4 + 1 + 4
+from policy.path import Path
+from policy.ranking import BEFORE_COST, BEFORE_MED
 
 
 class Reason(StrEnum):
@@ -41,8 +40,10 @@ class Reason(StrEnum):
 
     BEST = "best"
     UNREACHABLE = "next hop unreachable"
+    STALE = "long-lived stale"
     PREFERENCE = "lower protocol preference"
     LOCAL_PREF = "lower LOCAL_PREF"
+    AIGP = "higher accumulated metric, or none"
     AS_PATH = "longer AS_PATH"
     ORIGIN = "worse ORIGIN"
     MED = "higher MULTI_EXIT_DISC"
@@ -51,59 +52,12 @@ class Reason(StrEnum):
     ROUTER_ID = "higher BGP Identifier"
     CLUSTER_LIST = "longer CLUSTER_LIST"
     ADDRESS = "higher peer address"
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionOptions:
-    """What an operator may turn.
-
-    Attributes:
-        always_compare_med: compare MULTI_EXIT_DISC between different neighbouring ASes too.
-    """
-
-    always_compare_med: bool = False
-
-
-DEFAULT_OPTIONS = DecisionOptions()
-
-
-# hot: per attribute set
-def rank(path: Path, options: DecisionOptions = DEFAULT_OPTIONS) -> bytes:
-    """Fold §9.1.2 into octets; the smaller rank is the better path.
-
-    The MED field is zero unless MED is always compared: within one neighbouring AS `select` reads
-    it from the path.
-    """
-    attributes, source, next_hop = path.attributes, path.source, path.next_hop
-    local_pref = attributes.local_pref
-    originator, clusters = _reflection(path)
-    return _RANK.pack(
-        0 if next_hop.reachable else 1,
-        _MAX - path.preference,
-        _MAX - (DEFAULT_LOCAL_PREF if local_pref is None else local_pref),
-        min(attributes.as_path_length, 0xFFFF),
-        attributes.origin,
-        (attributes.med or 0) if options.always_compare_med else 0,
-        1 if source.peer_type is PeerType.INTERNAL else 0,
-        min(next_hop.cost, _MAX),
-        source.router_id if originator is None else originator,
-        min(clusters, 255),
-        source.address,
-    )
-
-
-def _reflection(path: Path) -> tuple[int | None, int]:
-    """ORIGINATOR_ID and length of the CLUSTER_LIST (RFC 4456 §9); external peers cannot send
-    them.
-    """
-    if path.source.peer_type is not PeerType.INTERNAL:
-        return None, 0
-    return path.attributes.originator_id, len(path.attributes.cluster_list)
+    SAME_PEER = "another path of the same peer"
 
 
 def prefer(new: Path, current: Path) -> bool:
     """Tell whether ``new`` beats ``current`` when there are only these two."""
-    if _med_compares(new, current) and new.rank[:_BEFORE_MED] == current.rank[:_BEFORE_MED]:
+    if _med_compares(new, current) and new.rank[:BEFORE_MED] == current.rank[:BEFORE_MED]:
         left, right = new.attributes.med or 0, current.attributes.med or 0
         if left != right:
             return left < right
@@ -140,7 +94,7 @@ def select(candidates: Sequence[Path], keep_unreachable: bool = False) -> Path |
     """Choose the best path (RFC 4271 §9.1.2).
 
     Args:
-        candidates: at most one path of each source.
+        candidates: all paths to the prefix.
         keep_unreachable: where no next hop is reachable, choose among the unreachable.
 
     Returns:
@@ -158,14 +112,61 @@ def select(candidates: Sequence[Path], keep_unreachable: bool = False) -> Path |
     return min(usable, key=_rank_of)
 
 
+def select_several(
+    candidates: Sequence[Path], limit: int, keep_unreachable: bool = False
+) -> list[Path]:
+    """Choose the best path, then what would be the best without it, and so on.
+
+    Args:
+        candidates: all paths to the prefix.
+        limit: how many to choose at the most.
+        keep_unreachable: where no next hop is reachable, choose the best of them alone.
+
+    Returns:
+        The chosen by rank: MED has its say in who is chosen, not in their order.
+    """
+    usable = [path for path in candidates if path.next_hop.reachable]
+    if not usable:
+        best = select(candidates, keep_unreachable)
+        return [] if best is None else [best]
+    usable.sort(key=_rank_of)
+    if limit >= len(usable) or not med_matters(usable):
+        return usable[:limit]
+    return sorted(islice(_one_by_one(usable), limit), key=_rank_of)
+
+
+def _one_by_one(ranked: list[Path]) -> Iterator[Path]:
+    """Give the best path, then the best of the others, and so on.
+
+    Of each neighbouring AS, those with the lowest MED come before its others; between what is first
+    in each of them, rank decides.
+    """
+    for _, level in groupby(ranked, key=_before_med):
+        groups: dict[int | None, list[Path]] = {}
+        for path in level:
+            groups.setdefault(_neighbor(path), []).append(path)
+        for neighbor, paths in groups.items():
+            if neighbor is not None:
+                paths.sort(key=_med_of)
+        yield from merge(*groups.values(), key=_rank_of)
+
+
+def _before_med(path: Path) -> bytes:
+    return path.rank[:BEFORE_MED]
+
+
+def _med_of(path: Path) -> int:
+    return path.attributes.med or 0
+
+
 def _rank_of(path: Path) -> bytes:
     return path.rank
 
 
 def _after_med(candidates: Sequence[Path]) -> list[Path]:
     """Keep what survives the steps up to §9.1.2.2 c: of each neighbouring AS, the lowest MED."""
-    first = min(path.rank[:_BEFORE_MED] for path in candidates)
-    level = [path for path in candidates if path.rank[:_BEFORE_MED] == first]
+    first = min(path.rank[:BEFORE_MED] for path in candidates)
+    level = [path for path in candidates if path.rank[:BEFORE_MED] == first]
     lowest: dict[int | None, int] = {}
     for path in level:
         neighbor, med = _neighbor(path), path.attributes.med or 0
@@ -182,19 +183,19 @@ def multipath(best: Path, candidates: Iterable[Path], limit: int) -> tuple[Path,
     """Give the paths that are as good as the best up to the cost of the next hop, best first.
 
     They may share the load: all steps of §9.1.2.2 a–e are equal, and so is MED where it compares.
-    Each next hop stands once.
+    Each next hop stands once. With a path that drops packets nothing is shared.
 
     Args:
         best: what `select` chose.
         candidates: all paths to the prefix.
         limit: how many to give at the most.
     """
-    if limit < 2 or not best.next_hop.reachable:
+    if limit < 2 or not best.next_hop.reachable or best.blackhole:
         return (best,)
     chosen, seen = [best], {best.next_hop}
-    equal = best.rank[:_BEFORE_COST]
+    equal = best.rank[:BEFORE_COST]
     for path in sorted(candidates, key=_rank_of):
-        if path.next_hop in seen or path.rank[:_BEFORE_COST] != equal:
+        if path.next_hop in seen or path.rank[:BEFORE_COST] != equal or path.blackhole:
             continue
         if _med_compares(path, best) and (path.attributes.med or 0) != (best.attributes.med or 0):
             continue
@@ -207,21 +208,24 @@ def multipath(best: Path, candidates: Iterable[Path], limit: int) -> tuple[Path,
 
 def shares_load(path: Path, best: Path) -> bool:
     """Tell cheaply whether `multipath` could take both: equal up to the cost of the next hop."""
-    return path.rank[:_BEFORE_COST] == best.rank[:_BEFORE_COST]
+    return path.rank[:BEFORE_COST] == best.rank[:BEFORE_COST]
 
 
 _STEPS: tuple[tuple[Reason, int, int], ...] = (
-    (Reason.UNREACHABLE, 0, 1),
+    (Reason.UNREACHABLE, 0, 0),
+    (Reason.STALE, 0, 1),
     (Reason.PREFERENCE, 1, 5),
     (Reason.LOCAL_PREF, 5, 9),
-    (Reason.AS_PATH, 9, 11),
-    (Reason.ORIGIN, 11, 12),
-    (Reason.MED, 12, 16),
-    (Reason.PEER_TYPE, 16, 17),
-    (Reason.COST, 17, 21),
-    (Reason.ROUTER_ID, 21, 25),
-    (Reason.CLUSTER_LIST, 25, 26),
-    (Reason.ADDRESS, 26, 42),
+    (Reason.AIGP, 9, 17),
+    (Reason.AS_PATH, 17, 19),
+    (Reason.ORIGIN, 19, 20),
+    (Reason.MED, 20, 24),
+    (Reason.PEER_TYPE, 24, 25),
+    (Reason.COST, 25, 29),
+    (Reason.ROUTER_ID, 29, 33),
+    (Reason.CLUSTER_LIST, 33, 34),
+    (Reason.ADDRESS, 34, 50),
+    (Reason.SAME_PEER, 50, 1 << 17),
 )
 
 

@@ -8,9 +8,12 @@ the caller goes on: import accepts, export asks the built-in policy.
 
 `Filter.partition` takes the prefixes of one path and gives them back grouped by verdict. What
 depends on the path alone is decided once for each path and remembered, in a bounded table; what is
-left of the rules after that are prefix conditions, up to the first rule that needs none. If none is
-left the answer is the list that came in, untouched, so a filter that looks only at attributes costs
-nothing per prefix.
+left of the rules after that are prefix conditions, up to the first rule that needs none, and paths
+that leave the same share it. If none is left the answer is the list that came in, untouched, so a
+filter that looks only at attributes costs nothing per prefix; more than a few are not tried one by
+one but looked up (`policy.dispatch`). What RPKI says is a condition on prefix and path together: it
+is asked for each prefix, where the path leaves the rule standing, and never remembered, since VRPs
+come and go.
 
 Two filters of equal rules are equal and hash alike, whatever the resources that the rules came from
 are called: peers with equal filters share an export group.
@@ -18,27 +21,36 @@ are called: peers with equal filters share an export group.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from policy.attributes import LargeCommunity
-from policy.decision import DEFAULT_LOCAL_PREF
+from policy.as_path_regex import AsPathRegex
+from policy.communities import Wanted
+from policy.dispatch import Dispatch, PrefixCondition
 from policy.matching import (
     MatchOperator,
+    Network,
     PrefixTest,
+    Range,
+    match_address,
     match_as_path_prefix,
-    match_community,
+    match_as_path_regex,
+    match_communities,
     match_interface,
     match_peer_type,
     match_priority,
+    match_range,
     match_source,
+    prefix_condition,
     prefix_test,
 )
-from policy.operations import Operation, local_pref_of
+from policy.operations import Operation, asks_for_peers_as, local_pref_of
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
+from policy.ranking import DEFAULT_LOCAL_PREF
+from policy.vrps import Origins, Validity, origin_of
 
 
 class Action(StrEnum):
@@ -62,7 +74,15 @@ class Rule:
     Attributes:
         cidr: canonical, of the family of the filter; comes with ``operator``.
         has_prefix_length: a ``prefixLength`` stands there, even an empty one.
-        community: a number is a standard community, three are a large one.
+        communities: of which the route carries one; a number is a standard community, three are a
+            large one.
+        every_community: it carries all of them.
+        med: the least and the most; a route without MED is not within.
+        local_pref: the same for LOCAL_PREF, which every route has (`effective_local_pref`).
+        next_hops: networks in one of which the next hop lies.
+        neighbors: networks in one of which the peer is that told the route.
+        rpki: what origin validation says of the route (RFC 6811).
+        reason: why it rejects, in the operator's words.
         origin: where the rule is written, for explanations; rules that differ in this alone are
             equal.
     """
@@ -76,10 +96,18 @@ class Rule:
     source_remote_peers: bool = False
     interface: str | None = None
     peer_type: PeerType | None = None
-    community: int | LargeCommunity | None = None
+    communities: tuple[Wanted, ...] = ()
+    every_community: bool = False
     as_path_prefix: tuple[int, ...] = ()
+    as_path_regex: AsPathRegex | None = None
+    med: Range | None = None
+    local_pref: Range | None = None
+    next_hops: tuple[Network, ...] = ()
+    neighbors: tuple[Network, ...] = ()
     priority: int | None = None
+    rpki: Validity | None = None
     operations: tuple[Operation, ...] = ()
+    reason: str = ""
     origin: str = field(default="", compare=False)
 
 
@@ -116,11 +144,17 @@ class Scope:
         direction: import or export.
         normal_priority: the metric of routes made here that have none, where LOCAL_PREF carries
             priorities (`policy.calico`); None for plain BGP.
+        origins: what knows the validity of routes; None: every one is NotFound.
     """
 
     peer_type: PeerType
     direction: Direction
     normal_priority: int | None = None
+    origins: Origins | None = None
+
+    def __hash__(self) -> int:
+        # Asked for with every path; there are few scopes.
+        return 0 if self.normal_priority is None else self.normal_priority
 
 
 def effective_local_pref(path: Path, normal_priority: int | None = None) -> int:
@@ -137,62 +171,60 @@ def effective_local_pref(path: Path, normal_priority: int | None = None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A rule with its verdict, and its prefix condition compiled."""
+    """A rule with its verdict and its prefix condition.
+
+    Attributes:
+        asks: it has a condition on something else than the prefix.
+        traces: octets that stand in the attributes of every route for which the rule holds.
+    """
 
     rule: Rule
     verdict: Verdict
-    test: PrefixTest | None
+    condition: PrefixCondition | None
+    asks: bool
+    traces: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
+FEW = 3
+"""So many conditions on the prefix are sooner tried one by one than looked up."""
+
+
 class _Residue:
-    """What a path leaves of the rules: prefix conditions, and the verdict behind them."""
+    """What a path leaves of the rules: prefix conditions, and the verdict behind them.
 
-    tests: tuple[tuple[PrefixTest, Verdict], ...]
-    otherwise: Verdict
-
-
-class Filter:
-    """Compiled rules; equal rules make equal filters.
-
-    Args:
-        rules: in the order in which they are tried.
+    Attributes:
+        asks: there are any conditions.
+        otherwise: the verdict where none holds.
     """
 
-    REMEMBERED = 1024
-    """So many paths are remembered before all are forgotten."""
+    __slots__ = ("_dispatch", "_tests", "asks", "otherwise")
 
-    __slots__ = ("_hash", "_residues", "_steps", "_uses_interface", "rules")
+    def __init__(
+        self,
+        tests: Sequence[tuple[PrefixTest, Verdict]],
+        otherwise: Verdict,
+        dispatch: Dispatch[Verdict] | None = None,
+    ) -> None:
+        self.otherwise = otherwise
+        self.asks = bool(tests)
+        self._tests = tests
+        self._dispatch = dispatch
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
-        self._steps = tuple(_compile(rule) for rule in self.rules)
-        self._hash = hash(self.rules)
-        self._residues: dict[tuple[Path, Scope, str], _Residue] = {}
-        # A next hop's interface may change under a path; the other conditions cannot.
-        self._uses_interface = any(rule.interface is not None for rule in self.rules)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Filter) and self.rules == other.rules
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __repr__(self) -> str:
-        return f"Filter({len(self.rules)} rules)"
+    @classmethod
+    def of(
+        cls, conditions: Sequence[tuple[PrefixCondition, Verdict]], otherwise: Verdict
+    ) -> _Residue:
+        """Compile conditions on the prefix alone."""
+        tests = [(prefix_test(each), verdict) for each, verdict in conditions]
+        dispatch = None if len(conditions) <= FEW else Dispatch(conditions, otherwise)
+        return cls(tests, otherwise, dispatch)
 
     # hot: per prefix
-    def partition(self, nlris: list[Nlri], path: Path, scope: Scope) -> Partition:
-        """Group the prefixes of one path by what is decided for them.
-
-        Returns:
-            (verdict, prefixes) in the order in which the verdicts first occur, prefixes in the
-            order given. Where one verdict stands for all, its list is ``nlris`` itself.
-        """
-        residue = self._residue(path, scope)
-        tests, otherwise = residue.tests, residue.otherwise
-        if not tests:
-            return [(otherwise, nlris)]
+    def partition(self, nlris: list[Nlri]) -> Partition:
+        """Group prefixes by verdict."""
+        if self._dispatch is not None:
+            return grouped(self._dispatch.partition(nlris), nlris)
+        tests, otherwise = self._tests, self.otherwise
         groups: dict[Verdict, list[Nlri]] = {}
         for nlri in nlris:
             decided = otherwise
@@ -206,24 +238,156 @@ class Filter:
                 groups[decided] = [nlri]
         return grouped(groups, nlris)
 
+
+class Filter:
+    """Compiled rules; equal rules make equal filters.
+
+    Args:
+        rules: in the order in which they are tried.
+
+    Attributes:
+        asks_for_peers_as: what its rules do depends on the peer's AS.
+        asks_for_validity: what its rules do depends on what RPKI says.
+    """
+
+    REMEMBERED = 1024
+    """So many paths are remembered before all are forgotten."""
+
+    __slots__ = (
+        "_asking",
+        "_bare",
+        "_hash",
+        "_remembered",
+        "_residues",
+        "_scope",
+        "_shapes",
+        "_steps",
+        "_uses_interface",
+        "asks_for_peers_as",
+        "asks_for_validity",
+        "rules",
+    )
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._steps = tuple(_reached(self.rules))
+        self._asking = tuple(pair for pair in enumerate(self._steps) if pair[1].asks)
+        self._hash = hash(self.rules)
+        # By scope, and of the scope that asked last: what paths leave of the rules.
+        self._remembered: dict[Scope, dict[Path | tuple[Path, str], _Residue]] = {}
+        self._residues: dict[Path | tuple[Path, str], _Residue] = {}
+        self._scope: Scope | None = None
+        # What is left where these of the rules that ask for more than the prefix hold.
+        self._shapes: dict[tuple[int, ...], _Residue] = {}
+        self._bare = self._reduce(set())
+        self.asks_for_peers_as = any(
+            asks_for_peers_as(operation) for rule in self.rules for operation in rule.operations
+        )
+        self.asks_for_validity = any(rule.rpki is not None for rule in self.rules)
+        # A next hop's interface may change under a path; the other conditions cannot.
+        self._uses_interface = any(rule.interface is not None for rule in self.rules)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Filter) and self.rules == other.rules
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Filter({len(self.rules)} rules)"
+
+    # hot: per batch
+    def partition(self, nlris: list[Nlri], path: Path, scope: Scope) -> Partition:
+        """Group the prefixes of one path by what is decided for them.
+
+        Returns:
+            (verdict, prefixes) in the order in which the verdicts first occur, prefixes in the
+            order given. Where one verdict stands for all, its list is ``nlris`` itself.
+        """
+        residue = self._residue(path, scope) if self._asking else self._bare
+        if not residue.asks:
+            return [(residue.otherwise, nlris)]
+        return residue.partition(nlris)
+
+    def matches(self, number: int, nlri: Nlri, path: Path, scope: Scope) -> bool:
+        """Tell whether one of the rules, by its place, matches a prefix of a path."""
+        step = _compile(self.rules[number])
+        if not holds(step.rule, path, scope):
+            return False
+        test = _prefix_test(step, path, scope)
+        return test is None or test(nlri)
+
+    # hot: per batch
     def _residue(self, path: Path, scope: Scope) -> _Residue:
         """Look up or work out what the path leaves of the rules."""
-        key = (path, scope, path.next_hop.interface if self._uses_interface else "")
-        residue = self._residues.get(key)
+        if scope is not self._scope:
+            self._scope = scope
+            self._residues = self._remembered.setdefault(scope, {})
+        residues = self._residues
+        key = (path, path.next_hop.interface) if self._uses_interface else path
+        residue = residues.get(key)
         if residue is None:
-            if len(self._residues) >= self.REMEMBERED:
-                self._residues.clear()
-            residue = self._residues[key] = self._reduce(path, scope)
+            if len(residues) >= self.REMEMBERED:
+                residues.clear()
+            residue = residues[key] = self._left_by(path, scope)
         return residue
 
-    def _reduce(self, path: Path, scope: Scope) -> _Residue:
+    # hot: per attribute set
+    def _left_by(self, path: Path, scope: Scope) -> _Residue:
+        """Work out what a path leaves of the rules."""
+        holding = self._holding(path, scope)
+        if self.asks_for_validity:
+            # What is asked of each prefix depends on the origin of this very path.
+            return self._reduce_with(set(holding), path, scope)
+        return self._shape(holding) if holding else self._bare
+
+    # hot: per attribute set
+    def _holding(self, path: Path, scope: Scope) -> tuple[int, ...]:
+        """Give the rules that ask for more than the prefix and hold, as far as it matters."""
+        raw = path.attributes.raw
+        holding: list[int] | None = None
+        for number, step in self._asking:
+            for trace in step.traces:
+                # Nearly always it stands nowhere, and nothing need be taken apart.
+                if trace not in raw:
+                    break
+            else:
+                if holds(step.rule, path, scope):
+                    holding = holding or []
+                    holding.append(number)
+                    if step.condition is None and step.rule.rpki is None:
+                        break
+        return tuple(holding) if holding else ()
+
+    def _shape(self, holding: tuple[int, ...]) -> _Residue:
+        """Say what is left of the rules where of those that ask these hold: paths share it."""
+        shape = self._shapes.get(holding)
+        if shape is None:
+            if len(self._shapes) >= self.REMEMBERED:
+                self._shapes.clear()
+            shape = self._shapes[holding] = self._reduce(set(holding))
+        return shape
+
+    def _reduce(self, holding: set[int]) -> _Residue:
+        conditions: list[tuple[PrefixCondition, Verdict]] = []
+        for number, step in enumerate(self._steps):
+            if step.asks and number not in holding:
+                continue
+            if step.condition is None:
+                return _Residue.of(conditions, step.verdict)
+            conditions.append((step.condition, step.verdict))
+        return _Residue.of(conditions, NO_MATCH)
+
+    def _reduce_with(self, holding: set[int], path: Path, scope: Scope) -> _Residue:
         tests: list[tuple[PrefixTest, Verdict]] = []
-        for step in self._steps:
-            if holds(step.rule, path, scope):
-                if step.test is None:
-                    return _Residue(tuple(tests), step.verdict)
-                tests.append((step.test, step.verdict))
-        return _Residue(tuple(tests), NO_MATCH)
+        for number, step in enumerate(self._steps):
+            if step.asks and number not in holding:
+                continue
+            test = _prefix_test(step, path, scope)
+            if test is None:
+                return _Residue(tests, step.verdict)
+            tests.append((test, step.verdict))
+        return _Residue(tests, NO_MATCH)
 
 
 def grouped(groups: dict[Verdict, list[Nlri]], nlris: list[Nlri]) -> Partition:
@@ -238,39 +402,110 @@ def compile_filter(rules: Sequence[Rule]) -> Filter | None:
     return Filter(rules) if rules else None
 
 
+def _reached(rules: Sequence[Rule]) -> Iterator[_Step]:
+    """Compile rules up to one that always holds: behind it they are dead."""
+    for rule in rules:
+        step = _compile(rule)
+        yield step
+        if step.condition is None and not step.asks:
+            return
+
+
 def _compile(rule: Rule) -> _Step:
     accepted = rule.action is Action.ACCEPT
     # Operations stand only in accepting rules; a rejected route has no attributes to change.
-    verdict = Verdict(accepted, rule.operations if accepted else (), rule.origin or "a filter rule")
+    reason = rule.origin or "a filter rule"
+    if rule.reason:
+        reason += f": {rule.reason}"
+    verdict = Verdict(accepted, rule.operations if accepted else (), reason)
+    asks = _but_for_the_prefix(rule) != Rule(rule.action)
     if rule.cidr is None or rule.operator is None:
-        return _Step(rule, verdict, None)
+        return _Step(rule, verdict, None, asks, tuple(_traces(rule)))
     is_set = rule.has_prefix_length or rule.min_length is not None or rule.max_length is not None
-    test = prefix_test(
+    condition = prefix_condition(
         rule.cidr,
         rule.operator,
         min_length=rule.min_length,
         max_length=rule.max_length,
         is_set=is_set,
     )
-    return _Step(rule, verdict, test)
+    return _Step(rule, verdict, condition, asks, tuple(_traces(rule)))
+
+
+def _traces(rule: Rule) -> Iterator[bytes]:
+    """Give octets without which a rule cannot hold."""
+    for number in rule.as_path_prefix:
+        yield number.to_bytes(4, "big")
+    if len(rule.communities) == 1 or rule.every_community:
+        for wanted in rule.communities:
+            match wanted:
+                case int(community):
+                    yield community.to_bytes(4, "big")
+                case (int(), int(), int()) as community:
+                    yield b"".join(part.to_bytes(4, "big") for part in community)
+                case _:  # a pattern leaves no octets that must be there
+                    pass
+
+
+def _but_for_the_prefix(rule: Rule) -> Rule:
+    """Give a rule's conditions without the one on the prefix."""
+    return replace(
+        rule,
+        cidr=None,
+        operator=None,
+        min_length=None,
+        max_length=None,
+        has_prefix_length=False,
+        operations=(),
+        reason="",
+    )
+
+
+def _prefix_test(step: _Step, path: Path, scope: Scope) -> PrefixTest | None:
+    """Give what a rule asks of each prefix of a path: validity last, for it costs most."""
+    wanted = step.rule.rpki
+    test = None if step.condition is None else prefix_test(step.condition)
+    if wanted is None:
+        return test
+    if scope.origins is None:
+        found = wanted is Validity.NOT_FOUND
+        return lambda nlri: found and (test is None or test(nlri))
+    validate = scope.origins.vrps.validate
+    origin = origin_of(path.attributes, scope.origins.local_asn)
+    if test is None:
+        return lambda nlri: validate(nlri, origin) is wanted
+    return lambda nlri: test(nlri) and validate(nlri, origin) is wanted
 
 
 def holds(rule: Rule, path: Path, scope: Scope) -> bool:
-    """Tell whether all conditions of a rule hold but the one on the prefix."""
+    """Tell whether all conditions of a rule hold but those on the prefix."""
     if rule.peer_type is not None and not match_peer_type(scope.peer_type, rule.peer_type):
         return False
     if rule.source_remote_peers and not match_source(path.source):
         return False
     if rule.interface is not None and not match_interface(path.next_hop.interface, rule.interface):
         return False
+    if rule.neighbors and not match_address(path.source.address, rule.neighbors):
+        return False
+    if rule.next_hops and not match_address(path.attributes.next_hop, rule.next_hops):
+        return False
     return _attributes_hold(rule, path, scope)
 
 
 def _attributes_hold(rule: Rule, path: Path, scope: Scope) -> bool:
-    if rule.priority is not None:
+    attributes = path.attributes
+    if rule.priority is not None or rule.local_pref is not None:
         local_pref = effective_local_pref(path, scope.normal_priority)
-        if not match_priority(local_pref, rule.priority):
+        if rule.priority is not None and not match_priority(local_pref, rule.priority):
             return False
-    if rule.community is not None and not match_community(path.attributes, rule.community):
+        if rule.local_pref is not None and not match_range(local_pref, rule.local_pref):
+            return False
+    if rule.med is not None and not match_range(attributes.med, rule.med):
         return False
-    return not rule.as_path_prefix or match_as_path_prefix(path.attributes, rule.as_path_prefix)
+    if rule.communities and not match_communities(
+        attributes, rule.communities, every=rule.every_community
+    ):
+        return False
+    if rule.as_path_prefix and not match_as_path_prefix(attributes, rule.as_path_prefix):
+        return False
+    return rule.as_path_regex is None or match_as_path_regex(attributes, rule.as_path_regex)

@@ -3,61 +3,62 @@
 A `GroupKey` says everything about a peer that decides what it hears. Peers with equal keys form an
 export group and hear the same octets. Two functions do the work, both asked once per path and batch
 of prefixes: `export_partition` runs propagation rules, export filter and built-in policy, in this
-order, and groups the prefixes by verdict; `rewrite` makes the attribute octets and the next hop for
-a path, a key and the operations of a verdict.
+order, and groups the prefixes by verdict; `rewrite_fully` makes the attribute octets and the next
+hop for a path, a key and the operations of a verdict (`policy.rewriter` does the same, and faster).
 
-`rewrite` has two ways to one result. The short way takes attributes that stand in the usual form
-and order, keeps the tail as it is and makes only the head anew. Everything else (operations,
-unknown attributes, two-octet AS numbers, …) goes the long way through an `AttributeEditor`, which a
-property test uses as the referee of the short one.
-
-The octets are without MP_REACH_NLRI: for IPv4 unicast they have NEXT_HOP, for other families the
-encoder puts the next hop beside the prefixes. A peer must not be given a route whose next hop is
+The octets are without MP_REACH_NLRI: with an IPv4 next hop they have NEXT_HOP, an IPv6 one the
+encoder puts beside the prefixes. Which of the two an IPv4 route has, `next_hop_for` decides; an
+IPv6 one only where RFC 8950 was negotiated. A peer must not be given a route whose next hop is
 the peer's own address; as that differs from member to member, the group looks at it, not we.
 
 Standards: RFC 4271 §5.1, §9.1.3; RFC 4360 §6; RFC 4456 §8; RFC 6793 §4.2.2; RFC 2545 §3; RFC 7311
-§3.1, §3.4; RFC 9234 §5.
+§3.3, §3.4.3; RFC 8950 §4; RFC 9234 §5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from struct import Struct
 from typing import NamedTuple
 
-from fsm.family import Afi, Family
-from policy.aigp import accumulate
+from fsm.family import Afi, Family, Safi
+from policy.aigp import accumulate, aigp_value
 from policy.attributes import (
-    TRANSITIVE,
+    RELAYED_ATTRIBUTES,
     Attribute,
     AttributeEditor,
     SegmentType,
-    prepend,
+    WellKnown,
     segments,
-    tlv,
 )
 from policy.calico import BuiltinPolicy, export_local_pref, export_verdicts
-from policy.decision import DEFAULT_LOCAL_PREF
 from policy.filters import ACCEPTED, NO_MATCH, Direction, Filter, Partition, Scope, Verdict
-from policy.operations import Operation, SetPriority, edit
+from policy.operations import (
+    Ends,
+    NextHopWord,
+    Operation,
+    SetLocalPref,
+    SetMed,
+    SetPriority,
+    edit,
+    next_hop_set,
+)
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
 from policy.propagation import Withheld, why_not
+from policy.ranking import DEFAULT_LOCAL_PREF
 from policy.roles import Role, mark
+from policy.vrps import Origins, Vrps
 
 AS_TRANS = 23456
 """Stands for an AS number that two octets cannot say (RFC 6793 §9)."""
 
-_U32 = Struct("!I")
-_ORIGIN_HEAD = b"\x40\x01\x01"
-_NEXT_HOP_HEAD = b"\x40\x03\x04"
-_LOCAL_PREF_HEAD = b"\x40\x05\x04"
-_MED_HEAD = b"\x80\x04\x04"
-_ORIGINATOR_HEAD = b"\x80\x09\x04"
-_CLUSTER_HEAD = b"\x80\x0a\x04"
+ALL_PATHS = 0xFFFFFFFF
+"""For `GroupKey.add_path`: as many as identifiers can tell apart."""
 
+_U32 = Struct("!I")
 _WITHHELD = {reason: Verdict(accepted=False, reason=reason) for reason in Withheld}
 
 
@@ -69,6 +70,32 @@ class NextHopMode(StrEnum):
     KEEP = "Keep"
 
 
+class Leaving(StrEnum):
+    """Whether this node is being taken out of service (RFC 8326 §4)."""
+
+    NO = "no"
+    AS_LAST_CHOICE = "as a last choice"
+    """Routes are told, for nobody to take who has others."""
+    SILENTLY = "silently"
+    """No route is told any more."""
+
+
+# A member of an enumeration costs more to look up than all else that is done with it.
+_SILENTLY = Leaving.SILENTLY
+
+
+class Quota(NamedTuple):
+    """How many prefixes a peer is told; such a peer shares nothing with others.
+
+    Attributes:
+        owner: the peer's address.
+        maximum: what exceeds it is not told; None where the prefixes are only counted.
+    """
+
+    owner: bytes
+    maximum: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class GroupKey:
     """What decides what a peer hears; peers with equal keys share everything.
@@ -77,19 +104,30 @@ class GroupKey:
         family: the kind of route.
         peer_type: by the session's effective local AS.
         local_asn: that AS.
-        local_address: the session's own address of this family, 4 or 16 octets.
+        local_address: what we say where we are the next hop, 4 or 16 octets: our own end of the
+            session if the peer takes it in this family, else the node's address. Empty where there
+            is none; then only next hops of others can be told.
         router_id: our BGP Identifier.
         local_link_address: our link-local address beside an IPv6 one (RFC 2545 §3), or empty.
         is_client: the peer is our route reflector client.
         cluster_id: of our cluster; 0 stands for the router id (RFC 4456 §7).
+        extended_next_hop: IPv4 routes may have IPv6 next hops (RFC 8950 §4).
         four_octet_as: both sides speak RFC 6793.
-        add_path: we may send several paths (RFC 7911).
+        add_path: so many of the best paths are sent at the most, each behind an identifier (RFC
+            7911); 0: the best alone and without.
         max_message: octets of a message at most.
         builtin: Calico's policy and priorities; None for plain BGP.
         export_filter: rules of the operator; equal by content.
         keeps_cleared_med: towards external peers, a MED that was there is sent as zero.
         role: ours on the session, where one is configured (RFC 9234).
-        aigp: AIGP is sent; None: to internal peers (RFC 7311 §3.1).
+        takes_stale: long-lived stale routes may be told (RFC 9494 §4.3).
+        aigp: AIGP is sent; None: to internal peers (RFC 7311 §3.3).
+        originates_aigp: routes made here get one where we are the next hop (RFC 7311 §3.4.1).
+        quota: of the prefixes that the peer is told, where there is one.
+        leaving: whether this node is being taken out of service.
+        peer_asn: the peer's AS, where a rule asks for it (`Filter.asks_for_peers_as`); 0 else, so
+            that it parts no peers.
+        vrps: of the family, where the export filter asks for validity.
     """
 
     family: Family
@@ -102,13 +140,35 @@ class GroupKey:
     cluster_id: int = 0
     next_hop_mode: NextHopMode = NextHopMode.AUTO
     four_octet_as: bool = True
-    add_path: bool = False
+    add_path: int = 0
     max_message: int = 4096
     builtin: BuiltinPolicy | None = None
     export_filter: Filter | None = None
     keeps_cleared_med: bool = False
     role: Role | None = None
+    takes_stale: bool = True
     aigp: bool | None = None
+    originates_aigp: bool = False
+    extended_next_hop: bool = False
+    quota: Quota | None = None
+    leaving: Leaving = Leaving.NO
+    peer_asn: int = 0
+    vrps: Vrps | None = None
+    scope: Scope = field(init=False, repr=False, compare=False)
+    """How the export filter is asked."""
+
+    def __post_init__(self) -> None:
+        normal = None if self.builtin is None else self.builtin.normal_priority
+        # RFC 8893 §3: by the origin that the peer will see.
+        origins = None if self.vrps is None else Origins(self.vrps, self.local_asn)
+        scope = Scope(self.peer_type, Direction.EXPORT, normal, origins)
+        # The only way to set a field of a frozen value while it is being made.
+        object.__setattr__(self, "scope", scope)
+
+    @property
+    def relays(self) -> bool:
+        """Whether routes are passed on without being used here: their next hop stays."""
+        return self.family.safi is not Safi.UNICAST
 
     @property
     def sends_aigp(self) -> bool:
@@ -116,10 +176,9 @@ class GroupKey:
         return self.peer_type is PeerType.INTERNAL if self.aigp is None else self.aigp
 
     @property
-    def scope(self) -> Scope:
-        """How the export filter is asked."""
-        normal = None if self.builtin is None else self.builtin.normal_priority
-        return Scope(self.peer_type, Direction.EXPORT, normal)
+    def judges_paths_alone(self) -> bool:
+        """Whether no prefix makes a difference to what is told of a path."""
+        return self.export_filter is None and self.builtin is None
 
 
 class Outbound(NamedTuple):
@@ -136,6 +195,29 @@ class Outbound(NamedTuple):
     link_local: bytes = b""
 
 
+def withheld(path: Path, key: GroupKey) -> Withheld | None:
+    """Say why a group may not hear a path whatever its prefixes, or None when it may."""
+    if key.leaving is _SILENTLY:
+        return Withheld.LEAVING
+    if (
+        key.role is None
+        and key.local_address
+        and not path.source.is_internal
+        and b"\xff\xff" not in path.attributes.raw
+    ):
+        # Nothing of what `why_not` asks for is there.
+        return None
+    reason = why_not(path, key.peer_type, key.is_client, key.role, key.takes_stale)
+    if reason is None and not key.local_address and _has_nothing_to_tell(path, key):
+        return Withheld.NO_NEXT_HOP
+    return reason
+
+
+def _has_nothing_to_tell(path: Path, key: GroupKey) -> bool:
+    """Tell whether a path has no next hop that the group could be told, and needs one."""
+    return not key.relays and not next_hop_for(path, key)[0]
+
+
 def export_partition(nlris: list[Nlri], path: Path, key: GroupKey) -> Partition:
     """Decide which prefixes of a path a group hears.
 
@@ -145,14 +227,20 @@ def export_partition(nlris: list[Nlri], path: Path, key: GroupKey) -> Partition:
     Returns:
         (verdict, prefixes); a verdict's operations are for `rewrite`.
     """
-    reason = why_not(path, key.peer_type, key.is_client, key.role)
-    if reason is not None:
-        return [(_WITHHELD[reason], nlris)]
+    reason = withheld(path, key)
     if key.export_filter is None:
+        return _by_builtin(nlris, path, key) if reason is None else [(_WITHHELD[reason], nlris)]
+    lacks_next_hop = reason is Withheld.NO_NEXT_HOP
+    if reason is not None and not lacks_next_hop:
+        return [(_WITHHELD[reason], nlris)]
+    parts = key.export_filter.partition(nlris, path, key.scope)
+    if reason is None and len(parts) == 1 and parts[0][0] is NO_MATCH:
         return _by_builtin(nlris, path, key)
     decided: Partition = []
-    for verdict, some in key.export_filter.partition(nlris, path, key.scope):
-        if verdict is NO_MATCH:
+    for verdict, some in parts:
+        if lacks_next_hop and not next_hop_for(path, key, next_hop_set(verdict.operations))[0]:
+            decided.append((_WITHHELD[Withheld.NO_NEXT_HOP], some))
+        elif verdict is NO_MATCH:
             decided += _by_builtin(some, path, key)
         else:
             decided.append((verdict, some))
@@ -165,83 +253,6 @@ def _by_builtin(nlris: list[Nlri], path: Path, key: GroupKey) -> Partition:
     return export_verdicts(key.builtin, nlris, path, key.peer_type is PeerType.INTERNAL)
 
 
-# hot: per attribute set
-def rewrite(path: Path, key: GroupKey, operations: tuple[Operation, ...] = ()) -> Outbound:
-    """Make the attributes with which a path leaves to a group.
-
-    Args:
-        path: which the group may hear (`export_partition`).
-        key: the group.
-        operations: of the verdict.
-    """
-    if not operations and key.four_octet_as and key.role is None:
-        short = rewrite_shortly(path, key)
-        if short is not None:
-            return short
-    return rewrite_fully(path, key, operations)
-
-
-def rewrite_shortly(path: Path, key: GroupKey) -> Outbound | None:
-    """Rewrite without taking attributes apart; None where they are not in the usual form.
-
-    Usual are ORIGIN, AS_PATH, NEXT_HOP, MULTI_EXIT_DISC and LOCAL_PREF in this order, the first two
-    present, then known attributes that pass unchanged.
-    """
-    raw = path.attributes.raw
-    start, end = _as_path_at(raw)
-    at = _behind_head(raw, end)
-    external = key.peer_type is PeerType.EXTERNAL
-    cut = _plain_tail(raw, at, external) if start else -1
-    if cut < 0:
-        return None
-    next_hop, link_local = next_hop_for(path, key)
-    as_path = raw[start:end]
-    if external:
-        as_path = prepend(as_path, (key.local_asn,))
-    parts = [raw[:4], tlv(TRANSITIVE, Attribute.AS_PATH, as_path)]
-    if key.family.afi is Afi.IPV4:
-        parts.append(_NEXT_HOP_HEAD + next_hop)
-    med = med_for(path, key)
-    if med is not None:
-        parts.append(_MED_HEAD + _U32.pack(med))
-    if key.peer_type is PeerType.INTERNAL:
-        parts.append(_LOCAL_PREF_HEAD + _U32.pack(local_pref_for(path, key)))
-    if reflects(path, key):
-        parts += raw[at:cut], _ORIGINATOR_HEAD + _U32.pack(path.source.router_id)
-        parts += _CLUSTER_HEAD + _U32.pack(key.cluster_id or key.router_id), raw[cut:]
-    else:
-        parts.append(raw[at:])
-    return Outbound(b"".join(parts), next_hop, link_local)
-
-
-def _as_path_at(raw: bytes) -> tuple[int, int]:
-    """Find the value of an AS_PATH that stands second, behind ORIGIN; (0, 0) when it does not."""
-    if raw[:3] == _ORIGIN_HEAD:
-        if raw[4:6] == b"\x40\x02":
-            return 7, 7 + raw[6]
-        # FRR sets Extended Length whatever the size.
-        if raw[4:6] == b"\x50\x02":
-            return 8, 8 + (raw[6] << 8 | raw[7])
-    return 0, 0
-
-
-def _behind_head(raw: bytes, at: int) -> int:
-    """Pass over the attributes behind AS_PATH that are made anew."""
-    for head in (_NEXT_HOP_HEAD, _MED_HEAD, _LOCAL_PREF_HEAD):
-        if raw[at : at + 3] == head:
-            at += 7
-    return at
-
-
-_PASSING: dict[int, int] = {
-    Attribute.ATOMIC_AGGREGATE: 0x40,
-    Attribute.AGGREGATOR: 0xC0,
-    Attribute.COMMUNITIES: 0xC0,
-    Attribute.EXTENDED_COMMUNITIES: 0xC0,
-    Attribute.IPV6_EXTENDED_COMMUNITIES: 0xC0,
-    Attribute.LARGE_COMMUNITIES: 0xC0,
-    Attribute.ONLY_TO_CUSTOMER: 0xC0,
-}
 _EXTENDED: dict[int, int] = {
     Attribute.EXTENDED_COMMUNITIES: 8,
     Attribute.IPV6_EXTENDED_COMMUNITIES: 20,
@@ -250,28 +261,6 @@ _EXTENDED: dict[int, int] = {
 
 _NON_TRANSITIVE = 0x40
 """In the first octet of an extended community: it stays within the AS (RFC 4360 §3, §6)."""
-
-
-def _plain_tail(raw: bytes, at: int, external: bool) -> int:
-    """Check that what follows passes unchanged, in ascending order.
-
-    Returns:
-        where attributes of reflection would stand, or -1.
-    """
-    end, last, cut = len(raw), 5, -1
-    while at < end:
-        code = raw[at + 1]
-        if code <= last or _PASSING.get(code) != raw[at]:
-            return -1
-        if code > 10 and cut < 0:
-            cut = at
-        last = code
-        after = at + 3 + raw[at + 2]
-        size = _EXTENDED.get(code)
-        if external and size and any(raw[i] & _NON_TRANSITIVE for i in range(at + 3, after, size)):
-            return -1
-        at = after
-    return at if cut < 0 else cut
 
 
 def rewrite_fully(path: Path, key: GroupKey, operations: tuple[Operation, ...] = ()) -> Outbound:
@@ -283,17 +272,20 @@ def rewrite_fully(path: Path, key: GroupKey, operations: tuple[Operation, ...] =
         Attribute.AS4_PATH,
         Attribute.AS4_AGGREGATOR,
     )
-    editor.drop_unknown_non_transitive()
-    editor.mark_unknown_partial()
+    known = RELAYED_ATTRIBUTES if key.relays else frozenset()
+    editor.drop_unknown_non_transitive(known)
+    editor.mark_unknown_partial(known)
     if editor.get(Attribute.AS_PATH) is None:
         editor.set(Attribute.AS_PATH, b"")
-    edit(editor, operations)
-    next_hop, link_local = next_hop_for(path, key)
-    if key.family.afi is Afi.IPV4:
+    edit(editor, operations, Ends(key.local_asn, key.peer_asn))
+    next_hop, link_local = next_hop_for(path, key, next_hop_set(operations))
+    if len(next_hop) == 4 and not key.relays:
         editor.set(Attribute.NEXT_HOP, next_hop)
     else:
         editor.drop(Attribute.NEXT_HOP)
     _set_preferences(editor, path, key, operations)
+    if key.leaving is not Leaving.NO:
+        _leave(editor, key)
     _set_reflection(editor, path, key)
     _set_metric(editor, path, key, next_hop)
     if key.role is not None:
@@ -306,7 +298,9 @@ def rewrite_fully(path: Path, key: GroupKey, operations: tuple[Operation, ...] =
     return Outbound(editor.encode(), next_hop, link_local)
 
 
-def next_hop_for(path: Path, key: GroupKey) -> tuple[bytes, bytes]:
+def next_hop_for(
+    path: Path, key: GroupKey, told: bytes | NextHopWord | None = None
+) -> tuple[bytes, bytes]:
     """Choose the next hop that a group is told (RFC 4271 §5.1.3).
 
     Internal peers: a next hop learned over BGP stays, also when reflecting; a route made here has
@@ -315,21 +309,47 @@ def next_hop_for(path: Path, key: GroupKey) -> tuple[bytes, bytes]:
     *RFC:* towards an external peer on a shared subnet a third party's address may stay. *Ours:* it
     never does, since every session counts as multihop, as in Calico.
 
+    A next hop that is kept keeps its family: the IPv4 one of an IPv4 route stays in NEXT_HOP also
+    where IPv6 ones are negotiated, as BIRD has it. One that the peer could not read, or that means
+    something on one link only, gives way to our own. That of a relayed route stays in any case,
+    octet by octet: it says who knows the label, or what else the route means, and that is not us.
+
+    Args:
+        path: whose next hop it is.
+        key: of the group.
+        told: what a rule of the operator says instead (`policy.operations.next_hop_set`).
+
     Returns:
-        the next hop, and the link-local one or empty.
+        the next hop, and the link-local one or empty; both empty where there is none to tell.
     """
+    if key.relays:
+        return path.attributes.next_hop, b""
     mode, kept = key.next_hop_mode, b""
+    if isinstance(told, bytes):
+        return told, b""
+    if told is not None:
+        mode = NextHopMode.KEEP if told is NextHopWord.UNCHANGED else NextHopMode.SELF
     if path.source.is_bgp:
         if mode is NextHopMode.KEEP or (
             mode is NextHopMode.AUTO and key.peer_type is PeerType.INTERNAL
         ):
             kept = path.attributes.next_hop
-    elif mode is not NextHopMode.SELF and key.peer_type is PeerType.INTERNAL:
+    elif mode is not NextHopMode.SELF and (
+        key.peer_type is PeerType.INTERNAL or told is NextHopWord.UNCHANGED
+    ):
         kept = path.next_hop.address
-    # Link-local addresses mean nothing elsewhere, and a family's next hops have its own size here.
-    if len(kept) != len(key.local_address) or (kept[0] == 0xFE and kept[1] & 0xC0 == 0x80):
+    if not _is_told(kept, key):
         return key.local_address, key.local_link_address
     return kept, b""
+
+
+def _is_told(next_hop: bytes, key: GroupKey) -> bool:
+    """Tell whether a next hop of others can be told: readable for the peer, and not of a link."""
+    if len(next_hop) == 4:
+        return key.family.afi is Afi.IPV4
+    if len(next_hop) != 16 or not (key.family.afi is Afi.IPV6 or key.extended_next_hop):
+        return False
+    return any(next_hop) and not (next_hop[0] == 0xFE and next_hop[1] & 0xC0 == 0x80)
 
 
 def med_for(path: Path, key: GroupKey) -> int | None:
@@ -356,16 +376,25 @@ def reflects(path: Path, key: GroupKey) -> bool:
 def _set_preferences(
     editor: AttributeEditor, path: Path, key: GroupKey, operations: tuple[Operation, ...]
 ) -> None:
-    """Set MULTI_EXIT_DISC and LOCAL_PREF; an operation that set the latter stands."""
-    med = med_for(path, key)
-    if med is None:
-        editor.drop(Attribute.MULTI_EXIT_DISC)
-    else:
-        editor.set(Attribute.MULTI_EXIT_DISC, _U32.pack(med))
+    """Set MULTI_EXIT_DISC and LOCAL_PREF; an operation that set one of them stands."""
+    if not any(isinstance(operation, SetMed) for operation in operations):
+        med = med_for(path, key)
+        if med is None:
+            editor.drop(Attribute.MULTI_EXIT_DISC)
+        else:
+            editor.set(Attribute.MULTI_EXIT_DISC, _U32.pack(med))
     if key.peer_type is PeerType.EXTERNAL:
         editor.drop(Attribute.LOCAL_PREF)
-    elif not any(isinstance(operation, SetPriority) for operation in operations):
+    elif not any(isinstance(operation, SetPriority | SetLocalPref) for operation in operations):
         editor.set(Attribute.LOCAL_PREF, _U32.pack(local_pref_for(path, key)))
+
+
+def _leave(editor: AttributeEditor, key: GroupKey) -> None:
+    """Make a route a last choice for everybody who hears it (RFC 8326 §4)."""
+    editor.add_communities((int(WellKnown.GRACEFUL_SHUTDOWN),))
+    if key.peer_type is PeerType.INTERNAL:
+        # Within the AS nobody lowers the preference by the community.
+        editor.set(Attribute.LOCAL_PREF, bytes(4))
 
 
 def _set_reflection(editor: AttributeEditor, path: Path, key: GroupKey) -> None:
@@ -380,11 +409,12 @@ def _set_reflection(editor: AttributeEditor, path: Path, key: GroupKey) -> None:
 
 
 def _set_metric(editor: AttributeEditor, path: Path, key: GroupKey, next_hop: bytes) -> None:
-    """Pass the accumulated metric on where the peer reads it (RFC 7311 §3.1, §3.4)."""
+    """Pass the accumulated metric on where the peer reads it (RFC 7311 §3.3, §3.4)."""
     value = editor.get(Attribute.AIGP)
     if value is None:
-        return
-    if not key.sends_aigp:
+        if key.originates_aigp and not path.source.is_bgp and next_hop == key.local_address:
+            editor.set(Attribute.AIGP, aigp_value(path.metric or 0))
+    elif not key.sends_aigp:
         editor.drop(Attribute.AIGP)
     elif next_hop != path.attributes.next_hop:
         editor.set(Attribute.AIGP, accumulate(value, path.next_hop.cost))

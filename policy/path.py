@@ -16,6 +16,8 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
+from policy.ranking import DEFAULT_OPTIONS, DecisionOptions, rank
+
 if TYPE_CHECKING:
     from policy.attributes import PathAttributes
 
@@ -47,11 +49,11 @@ class Preference(IntEnum):
     KERNEL = 10
 
 
-PREFERENCE = {
-    SourceKind.BGP: Preference.BGP,
-    SourceKind.STATIC: Preference.STATIC,
-    SourceKind.DIRECT: Preference.DIRECT,
-    SourceKind.KERNEL: Preference.KERNEL,
+PREFERENCE: dict[SourceKind, int] = {
+    SourceKind.BGP: int(Preference.BGP),
+    SourceKind.STATIC: int(Preference.STATIC),
+    SourceKind.DIRECT: int(Preference.DIRECT),
+    SourceKind.KERNEL: int(Preference.KERNEL),
 }
 
 
@@ -66,9 +68,32 @@ class Source:
         router_id: the peer's BGP Identifier, or ours.
         asn: the peer's AS, or ours.
         is_client: the peer is our route-reflector client (RFC 4456).
+        tells_several: the peer may tell several paths to one prefix (RFC 7911).
+        options: how its paths are ranked.
+        weight: how much of the traffic its next hops take where several share it, 1–256.
+
+    Attributes:
+        is_bgp: its routes came over a BGP session.
+        is_internal: from a peer in our AS.
+        rears: the last octets of its paths' ranks, by the cost of their next hops.
     """
 
-    __slots__ = ("address", "asn", "is_client", "kind", "name", "peer_type", "router_id")
+    __slots__ = (
+        "address",
+        "asn",
+        "is_bgp",
+        "is_client",
+        "is_internal",
+        "kind",
+        "name",
+        "options",
+        "peer_type",
+        "preference",
+        "rears",
+        "router_id",
+        "tells_several",
+        "weight",
+    )
 
     def __init__(
         self,
@@ -80,6 +105,9 @@ class Source:
         router_id: int = 0,
         asn: int = 0,
         is_client: bool = False,
+        tells_several: bool = False,
+        options: DecisionOptions = DEFAULT_OPTIONS,
+        weight: int = 1,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -88,11 +116,14 @@ class Source:
         self.router_id = router_id
         self.asn = asn
         self.is_client = is_client
-
-    @property
-    def is_bgp(self) -> bool:
-        """Tell whether routes of this source came over a BGP session."""
-        return self.kind is SourceKind.BGP
+        self.tells_several = tells_several
+        # Asked for every path, and a member of an enumeration costs more to look up than all else.
+        self.is_bgp = kind is SourceKind.BGP
+        self.is_internal = peer_type is PeerType.INTERNAL
+        self.preference = PREFERENCE[kind]
+        self.options = options
+        self.weight = weight
+        self.rears: dict[int, bytes] = {}
 
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {self.kind.value})"
@@ -165,10 +196,12 @@ class Path:
         preference: between kinds of source, higher wins (BGP 100, static 200 …).
         metric: the kernel's metric, for routes learned from the kernel; else None.
         rank: RFC 4271 §9.1.2 without MED, smaller is better.
-        blackhole: a static route that drops what no more specific route takes.
+        blackhole: packets that no more specific route takes are dropped.
     """
 
     __slots__ = ("attributes", "blackhole", "metric", "next_hop", "preference", "rank", "source")
+
+    rank: bytes
 
     def __init__(
         self,
@@ -179,15 +212,48 @@ class Path:
         preference: int | None = None,
         metric: int | None = None,
         blackhole: bool = False,
-        rank: bytes = b"",
     ) -> None:
         self.attributes = attributes
         self.source = source
         self.next_hop = next_hop
-        self.preference = int(PREFERENCE[source.kind]) if preference is None else preference
+        self.preference = source.preference if preference is None else preference
         self.metric = metric
         self.blackhole = blackhole
-        self.rank = rank
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Make the rank when it is asked for first: most paths never have a rival."""
+            if name != "rank":
+                raise AttributeError(name)
+            self.rank = rank(self, self.source.options)
+            return self.rank
 
     def __repr__(self) -> str:
         return f"Path({self.source.name}, {self.attributes!r})"
+
+
+def stays_out(best: Path) -> bool:
+    """Tell whether there is nothing to install: the kernel's own, or a network only announced."""
+    kind = best.source.kind
+    if kind in (SourceKind.KERNEL, SourceKind.DIRECT):
+        return True
+    return kind is SourceKind.STATIC and not best.blackhole and not best.next_hop.hops
+
+
+RELAYED_NEXT_HOP = NextHop(b"")
+"""Of every relayed path: where it leads is for those who use it."""
+
+
+class RelayedPath(Path):
+    """A path of a family that is relayed.
+
+    Attributes:
+        rest: what its NLRI have beside their keys, a label for example (`speaker.wire.relay`).
+    """
+
+    __slots__ = ("rest",)
+
+    def __init__(self, attributes: PathAttributes, source: Source, rest: bytes) -> None:
+        super().__init__(attributes, source, RELAYED_NEXT_HOP)
+        self.rest = rest

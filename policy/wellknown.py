@@ -8,8 +8,9 @@ for when a route comes in:
   in the whole AS, so that traffic moves away before the link does.
 * BLACKHOLE, where the operator agreed to it: packets are dropped, and the wish does not leave the
   AS.
+* NO_LLGR, when the peer is gone: the route must not become a last resort (`last_resort`).
 
-Standards: RFC 8326 §4; RFC 7999 §3.
+Standards: RFC 8326 §4; RFC 7999 §3; RFC 9494 §4.2-4.3.
 """
 
 from __future__ import annotations
@@ -56,6 +57,22 @@ def honour(
     if WellKnown.NO_ADVERTISE not in communities:
         attributes = _kept_inside(attributes)
     return attributes, True
+
+
+def last_resort(attributes: PathAttributes) -> PathAttributes | None:
+    """Give a route as it is used when it outlives the peer that told it; None: not at all.
+
+    Returns:
+        the same with LLGR_STALE, or ``attributes`` itself where the community is there already.
+    """
+    communities = attributes.communities
+    if WellKnown.NO_LLGR in communities:
+        return None
+    if WellKnown.LLGR_STALE in communities:
+        return attributes
+    editor = AttributeEditor(attributes.raw)
+    editor.add_communities((int(WellKnown.LLGR_STALE),))
+    return PathAttributes(editor.encode(), attributes.next_hop, attributes.link_local)
 
 
 def _last_choice(attributes: PathAttributes) -> PathAttributes:

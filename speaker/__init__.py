@@ -21,20 +21,32 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from speaker.clock import Clock
     from speaker.config.changes import changes
+    from speaker.config.filter_resources import BGPFilter
     from speaker.config.plan import PeerPlan, Plan, resolve
-    from speaker.config.resources import BGPConfiguration, BGPFilter, BGPPeer, Node
+    from speaker.config.policy_resources import RoutePolicy
+    from speaker.config.resources import BGPConfiguration, BGPPeer, Node
     from speaker.config.store import Resources
     from speaker.datastore.directory import load_resources
     from speaker.errors import BgpError, ConfigError, KernelError, SpeakerError, TransportError
     from speaker.fib_sink import RouteSink
-    from speaker.notices import NoticesLost, RoutesChanged, SessionDown, SessionEstablished
+    from speaker.inquiry.answer import Why
+    from speaker.inquiry.inquiry import why
+    from speaker.notices import (
+        CacheChanged,
+        NoticesLost,
+        RoutesChanged,
+        SessionDown,
+        SessionEstablished,
+    )
+    from speaker.relays import RelayedRoute
     from speaker.speaker import KernelOptions, Speaker
 
 _HOMES = {
     "BGPConfiguration": "speaker.config.resources",
-    "BGPFilter": "speaker.config.resources",
+    "BGPFilter": "speaker.config.filter_resources",
     "BGPPeer": "speaker.config.resources",
     "BgpError": "speaker.errors",
+    "CacheChanged": "speaker.notices",
     "Clock": "speaker.clock",
     "ConfigError": "speaker.errors",
     "KernelError": "speaker.errors",
@@ -43,7 +55,9 @@ _HOMES = {
     "NoticesLost": "speaker.notices",
     "PeerPlan": "speaker.config.plan",
     "Plan": "speaker.config.plan",
+    "RelayedRoute": "speaker.relays",
     "Resources": "speaker.config.store",
+    "RoutePolicy": "speaker.config.policy_resources",
     "RouteSink": "speaker.fib_sink",
     "RoutesChanged": "speaker.notices",
     "SessionDown": "speaker.notices",
@@ -51,9 +65,11 @@ _HOMES = {
     "Speaker": "speaker.speaker",
     "SpeakerError": "speaker.errors",
     "TransportError": "speaker.errors",
+    "Why": "speaker.inquiry.answer",
     "changes": "speaker.config.changes",
     "load_resources": "speaker.datastore.directory",
     "resolve": "speaker.config.plan",
+    "why": "speaker.inquiry.inquiry",
 }
 
 __all__ = [
@@ -61,6 +77,7 @@ __all__ = [
     "BGPFilter",
     "BGPPeer",
     "BgpError",
+    "CacheChanged",
     "Clock",
     "ConfigError",
     "KernelError",
@@ -69,7 +86,9 @@ __all__ = [
     "NoticesLost",
     "PeerPlan",
     "Plan",
+    "RelayedRoute",
     "Resources",
+    "RoutePolicy",
     "RouteSink",
     "RoutesChanged",
     "SessionDown",
@@ -77,10 +96,12 @@ __all__ = [
     "Speaker",
     "SpeakerError",
     "TransportError",
+    "Why",
     "__version__",
     "changes",
     "load_resources",
     "resolve",
+    "why",
 ]
 
 

@@ -61,9 +61,18 @@ class Alarm:
         self._armed = None
         self._ring()
 
+    def end(self) -> None:
+        """Ring no more, ever, and forget whom to call: owner and alarm know each other else."""
+        self.cancel()
+        self._ring = _nobody
+
     def cancel(self) -> None:
         """Ring no more."""
         if self._handle is not None:
             self._handle.cancel()
         self._handle = None
         self._armed = None
+
+
+def _nobody() -> None:
+    """Be called in vain."""

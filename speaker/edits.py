@@ -19,12 +19,17 @@ from speaker.config.changes import (
     AddPeer,
     Change,
     KeepPeer,
+    Rebalance,
     RefilterIn,
     RefilterOut,
     Regroup,
     RemovePeer,
     RenamePeer,
     ResetPeer,
+    SetBfdTimers,
+    SetCaches,
+    SetDecision,
+    SetDeferral,
     SetIdentity,
     SetIgnoredInterfaces,
     SetListen,
@@ -32,6 +37,7 @@ from speaker.config.changes import (
     SetMode,
     SetOriginations,
     SetPolicy,
+    SetResilience,
     SetStaticRoutes,
     UpdatePeer,
     changes,
@@ -44,7 +50,10 @@ if TYPE_CHECKING:
     from speaker.peer import Peer
     from speaker.speaker import Speaker
 
-_REJUDGED = {"allow_local_as", "gateway_mode", "cluster_id"}
+REJUDGED = {
+    *("allow_local_as", "gateway_mode", "cluster_id", "enforce_first_as", "as_sets", "aigp"),
+    *("graceful_shutdown", "blackhole"),
+}
 """Fields that decide about attribute sets themselves: the peer has to tell its routes again."""
 
 
@@ -108,6 +117,7 @@ class Farewells:
             peers = {other: peer for other, peer in router.plan.peers.items() if other != name}
             router.plan = replace(router.plan, peers=peers)
             router.remove_peer(name)
+        router.doorkeeper.follow()
         self._set_alarm()
         router.work()
 
@@ -154,14 +164,22 @@ def _rename(router: Speaker, renames: list[RenamePeer]) -> None:
 
 def _change_node(router: Speaker, change: Change) -> bool:
     match change:
-        case SetMode():
+        case SetMode() | SetIgnoredInterfaces():
             router.set_learning()
         case SetPolicy(family):
             router.policy_changed(family)
         case SetOriginations() | SetStaticRoutes():
-            router.originate_planned()
-        case SetIgnoredInterfaces():
-            router.set_learning()
+            router.originations.follow(router.plan)
+        case SetDecision():
+            router.decision_changed()
+        case SetResilience():
+            router.set_resilience()
+        case SetBfdTimers():
+            router.watches.follow()
+        case SetCaches(_, caches):
+            router.origins.follow(caches)
+        case SetDeferral(seconds):
+            router.recovery.wait = seconds
         case SetIdentity():
             router.identity_changed()
         case _:
@@ -181,24 +199,43 @@ def _change_peer(router: Speaker, change: Change) -> bool:
             peer = router.peers[plan.name]
             peer.take_plan(plan)
             _refilter_in(router, peer, frozenset(fields))
-        case RefilterOut(plan) | Regroup(plan):
+        case RefilterOut(plan, fields) | Regroup(plan, fields):
             peer = router.peers[plan.name]
             peer.take_plan(plan)
-            if peer.exchange is not None:
-                peer.exchange.regroup()
-                router.own_members(peer)
-        case UpdatePeer(plan):
+            _regroup(router, peer, fields)
+        case Rebalance(plan):
             peer = router.peers[plan.name]
             peer.take_plan(plan)
-            peer.renew_when_down()
+            if peer.tables is not None:
+                for sink in router.ground.sinks:
+                    sink.balance(peer.tables.source)
+        case UpdatePeer(plan, fields):
+            peer = router.peers[plan.name]
+            peer.take_plan(plan)
+            peer.renew_when_down(anew="password" in fields)
         case _:
             return False
     return True
 
 
+def _regroup(router: Speaker, peer: Peer, fields: Sequence[str]) -> None:
+    if peer.exchange is not None:
+        peer.exchange.regroup()
+        router.own_members(peer)
+        peer.heed_limits()
+    elif "max_prefixes_out" in fields:
+        # A session that was closed for the old limit may come up again.
+        peer.start()
+
+
 def _refilter_in(router: Speaker, peer: Peer, fields: frozenset[str]) -> None:
-    exchange = peer.exchange
-    if exchange is None:
+    exchange = peer.tables
+    if exchange is not None and peer.exchange is None:
+        # What was told by a session that is gone, and stays for now, is judged as ever.
+        exchange.refilter_in()
+        if "rr_client" in fields:
+            router.exports_again(exchange)
+    if exchange is None or peer.exchange is None:
         if "max_prefixes" in fields:
             # A session that was closed for the old limit may come up again.
             peer.start()
@@ -209,8 +246,8 @@ def _refilter_in(router: Speaker, peer: Peer, fields: frozenset[str]) -> None:
     exchange.refilter_in()
     if "rr_client" in fields:
         # Whether its routes are reflected depends on it, in every group.
-        router.exports_again()
-    if fields & _REJUDGED:
+        router.exports_again(exchange)
+    if fields & REJUDGED:
         exchange.forget_attributes()
         _ask_again(router, peer, exchange)
     if "max_prefixes" in fields:

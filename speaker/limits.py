@@ -3,7 +3,8 @@
 `Limits` looks at the session's Adj-RIBs-In whenever a run of UPDATEs has been learned: it warns
 once when a table comes near its limit, and gives the event that ends the session when one is beyond
 it. Where the plan would rather drop what is too much, the table itself does so, and here it is
-told. What is received counts, before any filter: the limit keeps memory from the peer.
+told. What is received counts, before any filter: the limit keeps memory from the peer. Of a peer
+that tells several paths to a prefix each path counts (RFC 7911).
 
 Standards: RFC 4271 §6.7; RFC 4486 §4.
 """
@@ -11,7 +12,7 @@ Standards: RFC 4271 §6.7; RFC 4486 §4.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from fsm.events import AutomaticStop
 from fsm.family import Family
@@ -21,6 +22,23 @@ from speaker.config.conditions import Condition, Gravity
 from speaker.config.limits import LimitAction, PrefixLimit
 from speaker.config.plan import PeerPlan
 from speaker.rib.adj_rib_in import AdjRibIn
+from speaker.rib.adj_rib_in_paths import MAX_PATHS
+
+
+class Reports:
+    """Conditions that are logged when they begin, and again only after they had ended."""
+
+    def __init__(self) -> None:
+        self._said: set[Condition] = set()
+
+    def say(self, conditions: Iterable[Condition]) -> None:
+        """Log those that are new."""
+        present = set(conditions)
+        for condition in present - self._said:
+            log.condition(
+                condition.resource, condition.severity.value, condition.reason, condition.message
+            )
+        self._said = present
 
 
 class Limits:
@@ -33,7 +51,7 @@ class Limits:
 
     def __init__(self, plan: PeerPlan, ribs: Mapping[Family, AdjRibIn]) -> None:
         self._ribs = ribs
-        self._told: set[Condition] = set()
+        self._reports = Reports()
         self.take_plan(plan)
 
     def take_plan(self, plan: PeerPlan) -> None:
@@ -48,23 +66,18 @@ class Limits:
     @property
     def dropped(self) -> bool:
         """Whether there is anything that the peer told and no table has kept."""
-        return any(rib.dropped for rib in self._ribs.values())
+        return any(rib.dropped or rib.crowded for rib in self._ribs.values())
 
     def forget_dropped(self) -> None:
         """The peer tells everything again."""
         for rib in self._ribs.values():
-            rib.dropped = 0
+            rib.forget_dropped()
 
     def check(self) -> AutomaticStop | None:
         """Look at the tables; give what ends the session if one is beyond its limit."""
-        if not self._limits:
+        if not self._limits and not self.dropped:
             return None
-        conditions = set(self.conditions())
-        for condition in conditions - self._told:
-            log.condition(
-                condition.resource, condition.severity.value, condition.reason, condition.message
-            )
-        self._told = conditions
+        self._reports.say(self.conditions())
         for family, limit in self._limits.items():
             if limit.action is not LimitAction.DROP and len(self._ribs[family]) > limit.maximum:
                 return _stop(family, limit)
@@ -73,6 +86,15 @@ class Limits:
     def conditions(self) -> Iterator[Condition]:
         """Say in words which tables are near or beyond their limits."""
         resource = f"BGPPeer/{self._plan.resource}" if self._plan.resource else self._plan.name
+        for family, rib in self._ribs.items():
+            if rib.crowded:
+                yield Condition(
+                    resource,
+                    Gravity.ERROR,
+                    "PathsDropped",
+                    f"{self._plan.name} has more than {MAX_PATHS} paths to one {family} prefix; "
+                    "what comes beyond is dropped",
+                )
         for family, limit in self._limits.items():
             rib = self._ribs[family]
             if rib.dropped:

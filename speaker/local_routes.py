@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
 from policy.attributes import local_attributes
-from policy.decision import DecisionOptions, rank
 from policy.path import Hop, NextHop, Path, Source, SourceKind
 from policy.prefix import Nlri, covers, parse_prefix
 from speaker.rib.adj_rib_in import AdjRibIn
@@ -37,7 +36,6 @@ class LocalRoutes:
         loc_ribs: the tables they compete in.
         router_id: our BGP Identifier.
         asn: our AS.
-        options: how paths are ranked.
     """
 
     def __init__(
@@ -45,9 +43,7 @@ class LocalRoutes:
         loc_ribs: Mapping[Family, LocRib],
         router_id: int,
         asn: int,
-        options: DecisionOptions,
     ) -> None:
-        self._options = options
         self._ribs: dict[tuple[SourceKind, Family], AdjRibIn] = {}
         for kind in (SourceKind.STATIC, SourceKind.DIRECT, SourceKind.KERNEL):
             source = Source(f"{kind.value}1", kind, router_id=router_id, asn=asn)
@@ -83,7 +79,6 @@ class LocalRoutes:
         if path is None:
             source = self._ribs[SourceKind.STATIC, family].source
             path = Path(local_attributes(next_hop.address), source, next_hop, blackhole=blackhole)
-            path.rank = rank(path, self._options)
             self._paths[key] = path
         return path
 
@@ -154,13 +149,14 @@ class LocalRoutes:
     def _learned(self, rib: AdjRibIn, kind: SourceKind, route: KernelRoute) -> Path:
         # A connected subnet has the metric of its family's default, not a priority of its own.
         metric = None if kind is SourceKind.DIRECT else route.metric or None
-        key = (kind, rib.family, route.hops, metric, route.kind)
+        # An interface that was given another name is another one to filters and policies.
+        names = tuple(hop.interface_name for hop in route.hops)
+        key = (kind, rib.family, route.hops, names, metric, route.kind)
         path = self._paths.get(key)
         if path is None:
             gateway = _one_gateway(route.hops)
             next_hop = NextHop(gateway, hops=route.hops)
             path = Path(local_attributes(gateway), rib.source, next_hop, metric=metric)
-            path.rank = rank(path, self._options)
             self._paths[key] = path
         return path
 

@@ -2,7 +2,8 @@
 
 An event has a fixed name, a level and fields; a person reads the sentence, a program the fields.
 Nothing else in the project calls a logger, so this file is the list of what may appear. Levels:
-*error* needs a human, *warning* may need one, *info* is a change of state, *debug* is for labs.
+*error* needs a human, *warning* may need one, *info* is a change of state, *debug* is all that
+happens to sessions.
 No secret ever gets here: passwords are of a type that hides itself.
 """
 
@@ -15,7 +16,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from fsm.effects import DownReason
+from fsm.effects import DownReason, Effect
+from fsm.events import Event, SendEvent, Tick
+from fsm.graceful import Keep, MakeLongLived, Order, Release, Sweep
+from fsm.history import HistoryEntry
 from fsm.negotiation import Negotiated
 
 logger = logging.getLogger("wren")
@@ -118,6 +122,11 @@ def started(node: str, asn: int, router_id: str, peers: int, pid: int) -> None:
     )
 
 
+def reload_asked() -> None:
+    """SIGHUP came."""
+    _say(logging.INFO, "reload_asked", "SIGHUP: the resources are read again")
+
+
 def stopped(withdrawn: bool, kernel: bool = True) -> None:
     """The router ends."""
     what = "its kernel routes are withdrawn" if withdrawn else "its kernel routes stay"
@@ -160,6 +169,63 @@ def session_down(peer: str, address: str, reason: DownReason, prefixes: int) -> 
     )
 
 
+def session_left(peer: str, address: str) -> None:
+    """A session ends for a planned restart, and the peer is told nothing (RFC 4724 §4.1)."""
+    _say(
+        logging.INFO,
+        "session_left",
+        f"{peer} ({address}): left without a word, for a restart; it keeps our routes meanwhile",
+        peer=peer,
+        address=address,
+    )
+
+
+def routes_ordered(peer: str, address: str, order: Order, seconds: float) -> None:
+    """Say what becomes of the routes of a peer that restarts.
+
+    Args:
+        peer: its name.
+        address: its address.
+        order: what was decided.
+        seconds: for how long they stay at the most.
+    """
+    families = ", ".join(sorted(map(str, order.families)))
+    if not families:
+        return
+    match order:
+        case Keep():
+            words = f"its {families} routes stay, for {seconds:.0f} s at the most"
+        case MakeLongLived():
+            words = f"its {families} routes are a last resort, for {seconds:.0f} s at the most"
+        case Release():
+            words = f"its {families} routes are not kept any longer"
+        case Sweep():
+            words = f"what it has not told again of its {families} routes goes"
+    _say(
+        logging.INFO,
+        "routes_ordered",
+        f"{peer} ({address}): {words}",
+        peer=peer,
+        address=address,
+        order=type(order).__name__,
+        families=families,
+    )
+
+
+def happened(peer: str, address: str, event: Event, effects: Iterable[Effect]) -> None:
+    """Something happened to a session: a message came, a timer expired, a connection stands.
+
+    UPDATEs that come one behind the other are one event.
+    """
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
+    made = tuple(effects)
+    if made or not isinstance(event, Tick | SendEvent):
+        words = str(HistoryEntry(0.0, event, made))
+        sentence = f"{peer} ({address}): {words}"
+        _say(logging.DEBUG, "happened", sentence, peer=peer, address=address, what=words)
+
+
 def attempt_failed(peer: str, address: str, side: str, reason: DownReason) -> None:
     """A connection ended before it became Established."""
     _say(
@@ -187,16 +253,33 @@ def garbage(peer: str, address: str, what: str, octets: bytes) -> None:
     )
 
 
-def update_fault(peer: str, address: str, fault: str, count: int) -> None:
-    """An UPDATE had a fault that could be lived with (RFC 7606)."""
+def update_fault(
+    peer: str, address: str, fault: str, count: int, prefixes: list[str], octets: bytes
+) -> None:
+    """An UPDATE had a fault that could be lived with; RFC 7606 §6 wants all of it told."""
+    more = f" and {len(prefixes) - 3} more" if len(prefixes) > 3 else ""
+    what = f", in an UPDATE about {', '.join(prefixes[:3])}{more}" if prefixes else ""
     _say(
         logging.WARNING,
         "update_fault",
-        f"{peer} ({address}): {fault}; {count} so far",
+        f"{peer} ({address}): {fault}{what}; {count} so far",
         peer=peer,
         address=address,
         fault=fault,
         count=count,
+        prefixes=prefixes,
+        octets=octets.hex(),
+    )
+
+
+def password_refused(name: str, address: str, why: str) -> None:
+    """A session is held down, because its password cannot be set."""
+    _say(
+        logging.ERROR,
+        "password_refused",
+        f"the session of {name} is held down: {why}",
+        peer=name,
+        address=address,
     )
 
 
@@ -207,6 +290,16 @@ def stranger(address: str) -> None:
         "stranger",
         f"a connection from {address}, which is no peer's address, is closed",
         address=address,
+    )
+
+
+def more_strangers(count: int) -> None:
+    """Others connected who are no peers, or the same ones again."""
+    _say(
+        logging.INFO,
+        "more_strangers",
+        f"{count} more connections from addresses that are no peer's were closed",
+        count=count,
     )
 
 
@@ -232,9 +325,98 @@ def edit_refused(where: str, message: str) -> None:
     _say(logging.ERROR, "edit_refused", f"{where}: {message}; what was in force stays", where=where)
 
 
+def edit_held(files: int, within: float) -> None:
+    """An edit is about to be made that is rolled back unless it is confirmed."""
+    many = "1 file" if files == 1 else f"{files} files"
+    _say(
+        logging.INFO,
+        "edit_held",
+        f"an edit of {many} is rolled back in {within:g} s unless 'wren confirm' comes before",
+        files=files,
+        within=within,
+    )
+
+
+def edit_confirmed() -> None:
+    """The edit that awaited confirmation stays."""
+    _say(logging.INFO, "edit_confirmed", "the edit is confirmed")
+
+
+def edit_rolled_back(why: str, left: list[str]) -> None:
+    """The edit that awaited confirmation is taken back, but for what was edited since."""
+    sentence = f"the edit is rolled back: {why}"
+    if left:
+        sentence += f"; edited since, and left as they are: {', '.join(left)}"
+    _say(logging.WARNING, "edit_rolled_back", sentence, why=why, left=left)
+
+
+def edit_not_rolled_back(why: str) -> None:
+    """The edit that awaited confirmation could not be taken back."""
+    _say(logging.ERROR, "edit_not_rolled_back", f"the edit cannot be rolled back: {why}", why=why)
+
+
 def document_warning(where: str, message: str) -> None:
     """A document is accepted, but something about it deserves a look."""
     _say(logging.WARNING, "document_warning", f"{where}: {message}", where=where)
+
+
+def cache_synced(cache: str, place: str, version: int, vrps: int) -> None:
+    """A cache has told all that it knows."""
+    _say(
+        logging.INFO,
+        "cache_synced",
+        f"RPKICache/{cache} ({place}): in sync, protocol version {version}, {vrps} VRPs",
+        cache=cache,
+        place=place,
+        version=version,
+        vrps=vrps,
+    )
+
+
+def cache_failed(cache: str, place: str, why: str, vrps: int) -> None:
+    """A cache begins to fail."""
+    kept = f"; its {vrps} VRPs stay until they expire" if vrps else ""
+    _say(
+        logging.WARNING,
+        "cache_failed",
+        f"RPKICache/{cache} ({place}): {why}{kept}",
+        cache=cache,
+        place=place,
+        why=why,
+        vrps=vrps,
+    )
+
+
+def cache_expired(cache: str, place: str) -> None:
+    """What a cache said is void, since it has not answered for too long."""
+    _say(
+        logging.WARNING,
+        "cache_expired",
+        f"RPKICache/{cache} ({place}): its VRPs have expired and count no more",
+        cache=cache,
+        place=place,
+    )
+
+
+def report_failed(name: str, why: str) -> None:
+    """A CalicoNodeStatus could not be written."""
+    _say(
+        logging.WARNING,
+        "report_failed",
+        f"CalicoNodeStatus/{name}: not written: {why}",
+        name=name,
+        why=why,
+    )
+
+
+def report_cut(maximum: int) -> None:
+    """A CalicoNodeStatus cannot hold all routes."""
+    _say(
+        logging.WARNING,
+        "report_cut",
+        f"a CalicoNodeStatus has the first {maximum} routes only; ask wren routes for all",
+        maximum=maximum,
+    )
 
 
 def condition(resource: str, severity: str, reason: str, message: str) -> None:
@@ -259,14 +441,148 @@ def kernel_adopted(family: str, count: int) -> None:
     )
 
 
+def kernel_found(*, nexthop_objects: bool, nexthop_compat: bool | None) -> None:
+    """What the kernel can do, and how it is set."""
+    how = "name next-hop objects" if nexthop_objects else "carry their hops"
+    mode = "" if nexthop_compat is None else f"; nexthop_compat_mode is {int(nexthop_compat)}"
+    _say(
+        logging.INFO,
+        "kernel_found",
+        f"kernel routes {how}{mode}",
+        nexthop_objects=nexthop_objects,
+        nexthop_compat=nexthop_compat,
+    )
+
+
 def kernel_said(event: str, sentence: str, *, warning: bool = False) -> None:
     """The kernel thread has something to tell."""
     _say(logging.WARNING if warning else logging.INFO, event, sentence)
 
 
-def recovered(reason: str) -> None:
+def not_inherited(what: str) -> None:
+    """A descriptor that was passed to us is of no use."""
+    _say(
+        logging.WARNING,
+        "not_inherited",
+        f"{what} was passed to this process, which has no use for it; it is closed",
+        what=what,
+    )
+
+
+def manager_lost(why: str) -> None:
+    """The service manager cannot be told anything."""
+    _say(
+        logging.WARNING,
+        "manager_lost",
+        f"the service manager cannot be told how this process is: {why}",
+        why=why,
+    )
+
+
+def loop_late(seconds: float, patience: float) -> None:
+    """The event loop was held up so long that the watchdog was near."""
+    _say(
+        logging.WARNING,
+        "loop_late",
+        f"the event loop was held up for {seconds:.1f} s; the service manager ends this process"
+        f" after {patience:g} s",
+        seconds=round(seconds, 3),
+        patience=patience,
+    )
+
+
+def nobody_to_succeed(run_dir: str) -> None:
+    """A take-over was asked for, and no daemon runs."""
+    _say(
+        logging.INFO,
+        "nobody_to_succeed",
+        f"no daemon runs with the run directory {run_dir} whose place could be taken; this is an"
+        " ordinary start",
+        runDir=run_dir,
+    )
+
+
+def taking_over(pid: int, version: str) -> None:
+    """The running daemon is about to be asked to leave."""
+    _say(
+        logging.INFO,
+        "taking_over",
+        f"taking over from process {pid}, which runs version {version}",
+        pid=pid,
+        version=version,
+    )
+
+
+def still_there(pid: int) -> None:
+    """The daemon that hands over has not given up everything yet."""
+    _say(
+        logging.WARNING,
+        "still_there",
+        f"process {pid} has not given up its place yet; this one starts when it has, or when it"
+        " is ended",
+        pid=pid,
+    )
+
+
+def handing_over(pid: object) -> None:
+    """Another process takes this one's place."""
+    _say(logging.INFO, "handing_over", f"handing over to process {pid}", pid=pid)
+
+
+def handed_over() -> None:
+    """The other process runs."""
+    _say(logging.INFO, "handed_over", "the other process runs; this one ends")
+
+
+def handover_called_off(pid: object) -> None:
+    """Another process asked for the sockets, and then did not go on."""
+    _say(
+        logging.WARNING,
+        "handover_called_off",
+        f"process {pid} wanted to take over and did not; nothing has changed",
+        pid=pid,
+    )
+
+
+def handover_failed() -> None:
+    """Who was to take over is gone, and this process runs on."""
+    _say(
+        logging.ERROR,
+        "handover_failed",
+        "the process that took over ended before it ran; this one starts again",
+    )
+
+
+def draining(step: str) -> None:
+    """A drain has come to its next step, or is called off."""
+    _say(logging.INFO, "draining", f"draining: {step}", step=step)
+
+
+def not_remembered(reason: str) -> None:
+    """Whose sessions were up cannot be read, or kept for the next run."""
+    _say(logging.WARNING, "not_remembered", reason, reason=reason)
+
+
+def selecting(family: str, reason: str) -> None:
+    """After a restart, routes of a family are chosen from now on."""
+    _say(
+        logging.INFO,
+        "selecting",
+        f"{family} routes are chosen, installed and told from now on ({reason})",
+        family=family,
+        reason=reason,
+    )
+
+
+def recovered(family: str, reason: str) -> None:
     """Nothing more is waited for after a start; adopted routes that nobody wants go."""
-    _say(logging.INFO, "recovered", f"start is over ({reason}); unwanted adopted routes go")
+    _say(
+        logging.INFO,
+        "recovered",
+        f"start of {family} is over ({reason}); unwanted adopted routes go",
+        family=family,
+        reason=reason,
+    )
 
 
 def peer_failed(peer: str) -> None:
@@ -283,4 +599,40 @@ def turn_failed() -> None:
     logger.exception(
         "an internal error in a turn of work; going on",
         extra={"event": "turn_failed", "fields": {}},
+    )
+
+
+def bfd_process_started(scheduling: str) -> None:
+    """The BFD process runs."""
+    level = logging.WARNING if scheduling == "normal" else logging.INFO
+    more = ": the system grants it no priority" if scheduling == "normal" else f", {scheduling}"
+    _say(level, "bfd_process_started", f"BFD process started{more}", scheduling=scheduling)
+
+
+def bfd_process_ended(why: str) -> None:
+    """The BFD process is gone, or did not come about; it is started again."""
+    _say(
+        logging.ERROR,
+        "bfd_process_ended",
+        f"BFD process ended: {why}; it is started again, and nobody counts as down meanwhile",
+        why=why,
+    )
+
+
+def bfd_said(address: str, *, is_up: bool, failed: bool, diagnostic: str) -> None:
+    """A BFD session is up, or no longer."""
+    if is_up:
+        sentence = f"BFD: {address} is up"
+    elif failed:
+        sentence = f"BFD: {address} is gone: {diagnostic}"
+    else:
+        sentence = f"BFD: {address} has ended BFD on purpose; its session goes on without"
+    _say(
+        logging.WARNING if failed else logging.INFO,
+        "bfd_said",
+        sentence,
+        address=address,
+        up=is_up,
+        failed=failed,
+        diagnostic=diagnostic,
     )

@@ -1,4 +1,4 @@
-"""What an embedder is told: sessions that come and go, routes that change.
+"""What an embedder is told: sessions and caches that come and go, routes that change.
 
 Every follower has a queue of its own with a bound; one that does not keep up loses the oldest
 notices and is told how many, and nobody else notices.
@@ -38,6 +38,14 @@ class SessionDown:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheChanged:
+    """An RPKICache is in sync, or begins to fail; then the reason is a sentence, else empty."""
+
+    cache: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoutesChanged:
     """Best paths have changed."""
 
@@ -51,7 +59,7 @@ class NoticesLost:
     count: int
 
 
-Notice: TypeAlias = SessionEstablished | SessionDown | RoutesChanged | NoticesLost
+Notice: TypeAlias = SessionEstablished | SessionDown | CacheChanged | RoutesChanged | NoticesLost
 
 
 class _Follower:

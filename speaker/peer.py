@@ -5,11 +5,11 @@ connection, a dial's outcome, an alarm, an operator's word) becomes an event for
 the session's effects are performed here, in their order, before the next event. Events that arise
 while effects are being performed wait their turn.
 
-    chunk ── Framer ──┬─ UPDATEs ── Inbound (Adj-RIB-In, Loc-RIB) ── turn
-                      └─ the rest ── codec ── Session ── effects ── transports
+    chunk ── Connection ── Hearing ──┬─ UPDATEs ── Inbound (Adj-RIB-In, Loc-RIB) ── turn
+                                     └─ the rest ── codec ── Session ── effects ── transports
 
-A run of UPDATEs in one chunk tells the session once (RFC 4271 §8.2.2 restarts the HoldTimer).
-Whatever a peer sends wrong ends here as a `BgpError`, becomes an event, and costs this peer alone.
+Whatever a peer sends wrong ends in `Hearing` as a `BgpError`, becomes an event, and costs this peer
+alone.
 
 Standards: RFC 4271 §6, §8; RFC 2918; RFC 4724 §2; RFC 8538 §4; RFC 9687 §4.
 """
@@ -32,47 +32,40 @@ from fsm.effects import (
     SessionUp,
     StateChanged,
 )
-from fsm.errors import BgpError
 from fsm.events import (
-    BgpHeaderErr,
-    BgpOpen,
-    BgpOpenMsgErr,
     Event,
-    KeepAliveMsg,
     ManualStart,
     ManualStop,
-    NotifMsg,
-    RouteRefreshMsg,
-    SendBlocked,
-    SendProgress,
     Side,
     TcpConnectionConfirmed,
     TcpConnectionFails,
     TcpCrAcked,
     Tick,
-    UpdateMsg,
-    UpdateMsgErr,
 )
-from fsm.explanation import Explanation, explain_down
+from fsm.explanation import Explanation, Screening, explain_down
 from fsm.family import Family
+from fsm.graceful import Order
 from fsm.messages import Keepalive, Open, RouteRefresh
 from fsm.negotiation import Negotiated
 from fsm.notifications import Cease, Notification
-from fsm.session import Session
+from fsm.session import Session, SessionConfig
 from fsm.state import State
 from fsm.timers import Timer
 from speaker import log
 from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
+from speaker.connection import Connection
 from speaker.exchange import Exchange
+from speaker.hearing import Hearing
+from speaker.net.admission import Terms
 from speaker.net.dialer import dial, explain
+from speaker.net.drops import DropCounts
 from speaker.net.transport import ReadBuffer, Transport
-from speaker.session_config import session_config
+from speaker.reading import Reading
+from speaker.recovery import FAMILIES, Recovery
+from speaker.restarts import Restarts
+from speaker.session_config import OwnRestart, session_config
 from speaker.wire import codec, framing
-from speaker.wire.framing import Framer, RawMessage
-
-FAULTS_LOGGED = 10
-"""So many faults of UPDATEs are logged one by one; then every thousandth."""
 
 FOR_GOOD = frozenset({Cease.ADMINISTRATIVE_SHUTDOWN, Cease.PEER_DECONFIGURED})
 """Ends after which nobody comes back soon: the peer must not keep our routes (RFC 8538 §4)."""
@@ -81,46 +74,49 @@ LATE = 0.01
 """Seconds in which the loop reads what lay unread when a hold timer expired."""
 
 
+class Doorkeeper(Protocol):
+    """What a peer asks of who keeps the listening sockets."""
+
+    def refusal(self, plan: PeerPlan) -> str:
+        """Say why a peer's password cannot be set; empty if it can, or if it has none."""
+
+    def check(self, peer: Peer) -> None:
+        """Hold a peer down whose password cannot be set; let it come up again when it can."""
+
+
 class Router(Protocol):
     """What a peer asks of the router around it."""
 
     clock: Clock
     buffer: ReadBuffer
+    reading: Reading
+    drops: DropCounts
+
+    recovery: Recovery
+    preserved: frozenset[Family]
 
     @property
     def router_id(self) -> int:
         """Our BGP Identifier."""
 
-    def exchange(self, peer: Peer, negotiated: Negotiated, transport: Transport) -> Exchange:
-        """Make the tables of a session that came up."""
+    @property
+    def doorkeeper(self) -> Doorkeeper:
+        """Who keeps the listening sockets."""
+
+    def exchange(
+        self,
+        peer: Peer,
+        negotiated: Negotiated,
+        transport: Transport,
+        former: Exchange | None,
+    ) -> Exchange:
+        """Make the tables of a session that came up, from those that were kept of the last."""
 
     def session_changed(self, peer: Peer) -> None:
         """The session came up or went down."""
 
     def work(self) -> None:
         """Tables have changed: let a turn run."""
-
-
-class Connection:
-    """One of a peer's two connections, as the shell sees it."""
-
-    __slots__ = ("_is_blocked", "_taken", "framer", "side", "transport")
-
-    def __init__(self, side: Side, transport: Transport) -> None:
-        self.side = side
-        self.transport = transport
-        self.framer = Framer()
-        self._taken = 0
-        self._is_blocked = False
-
-    def sending(self) -> SendBlocked | SendProgress | None:
-        """Say how the sending went since this was asked last; None if nothing waits or waited."""
-        unsent, taken = self.transport.unsent, self.transport.taken
-        was_blocked, self._is_blocked = self._is_blocked, unsent > 0
-        has_moved, self._taken = taken > self._taken, taken
-        if was_blocked and has_moved:
-            return SendProgress(self.side, is_drained=not unsent)
-        return SendBlocked(self.side) if unsent else None
 
 
 class Peer:
@@ -134,18 +130,25 @@ class Peer:
     def __init__(self, plan: PeerPlan, router: Router) -> None:
         self.plan = plan
         self.router = router
-        self.session = Session(session_config(plan, router.router_id))
+        # Families whose routes the peer may keep over the next end of the session: they go on
+        # being forwarded by, from the moment of the first one on.
+        self._was_up = False
+        self.is_held_down = False
+        self.session = Session(self._session_config())
         self.exchange: Exchange | None = None
         self.state_since = router.clock.wall()
         self.last_error = ""
-        self.faults = 0
+        self._dropped_before = router.drops.dropped
         self.sent_open: Open | None = None
         self._connections: dict[Side, Connection] = {}
+        self._hearing = Hearing(self)
         self._dialling: asyncio.Task[None] | None = None
         self._alarm = Alarm(router.clock, self._ring)
         self._events: deque[Event] = deque()
         self._busy = False
         self._renew_due = False
+        self._is_leaving = False
+        self.restarts = Restarts(router.clock, self._routes_ordered)
 
     @property
     def name(self) -> str:
@@ -158,14 +161,48 @@ class Peer:
         return self.session.state is State.ESTABLISHED
 
     @property
+    def tables(self) -> Exchange | None:
+        """What the peer has told: on its session, or on one that is gone, if its routes stay."""
+        return self.exchange or self.restarts.kept
+
+    @property
+    def faults(self) -> int:
+        """Faults of the peer's UPDATEs that were lived with."""
+        return self._hearing.faults
+
+    @property
+    def refusal(self) -> str:
+        """Why its password cannot be set, for which it is held down; empty if it can."""
+        return self.router.doorkeeper.refusal(self.plan)
+
+    @property
     def explanation(self) -> Explanation | None:
         """Why the session is not up, and when it tries again; None if it is up."""
-        has_password = self.plan.password is not None
-        return explain_down(self.session, self.router.clock.now(), has_password=has_password)
+        if self.refusal:
+            return Explanation(self.refusal, "the session is held down")
+        dropped = self.router.drops.dropped.since(self._dropped_before)
+        plan = self.plan
+        screening = Screening(
+            plan.password is not None, dropped.signature, plan.ttl_security, dropped.too_far
+        )
+        return explain_down(self.session, self.router.clock.now(), screening)
+
+    def _session_config(self) -> SessionConfig:
+        router = self.router
+        preserved = frozenset(FAMILIES) if self._was_up else router.preserved
+        restart = OwnRestart(router.recovery.is_restarting, preserved)
+        return session_config(self.plan, router.router_id, restart)
+
+    def offer(self) -> None:
+        """Say something else of our own restart from the next OPEN on."""
+        told = self._session_config()
+        self.session.offer(graceful_restart=told.graceful_restart, long_lived=told.long_lived)
 
     def start(self) -> None:
-        """Let the session come up."""
+        """Let the session come up, unless its password cannot be set."""
+        self.is_held_down = False
         self.handle(ManualStart())
+        self.router.doorkeeper.check(self)
 
     def stop(self, subcode: int = Cease.ADMINISTRATIVE_SHUTDOWN, message: str = "") -> None:
         """End the session; it stays down until it is started.
@@ -175,38 +212,65 @@ class Peer:
             message: to the peer's operator (RFC 9003 §2).
         """
         self.handle(ManualStop(subcode, message, hard=subcode in FOR_GOOD))
+        if subcode in FOR_GOOD:
+            self.restarts.give_up()
 
-    def close(self, subcode: int | None = Cease.PEER_DECONFIGURED) -> None:
+    def hold_down(self, subcode: int, message: str) -> None:
+        """End the session as `stop` does, if nobody has before, and remember that it was us."""
+        if self.session.is_started:
+            self.stop(subcode, message)
+            self.is_held_down = True
+
+    def close(
+        self, subcode: int | None = Cease.PEER_DECONFIGURED, heir: Peer | None = None
+    ) -> None:
         """End everything for good.
 
         Args:
+            heir: has the same peer under another plan, and what is kept of it.
             subcode: of the Cease that says so; None says nothing at all, so that a peer that
                 restarts gracefully keeps our routes.
         """
         self._renew_due = False
         if subcode is None:
-            for connection in list(self._connections.values()):
-                connection.transport.abort()
-            self._connections.clear()
+            self._leave()
         self.stop(Cease.PEER_DECONFIGURED if subcode is None else subcode)
+        if heir is not None:
+            heir.restarts.inherit(self.restarts, heir.plan)
+        self.restarts.close()
         self._alarm.cancel()
+
+    def _leave(self) -> None:
+        """Be gone without a word."""
+        self._is_leaving = True
+        for side in list(self._connections):
+            self._connections.pop(side).transport.abort()
+            self.handle(TcpConnectionFails(side, "left without a word, for a restart"))
 
     def take_plan(self, plan: PeerPlan) -> None:
         """Go on under another plan; whoever calls does what the difference needs."""
         self.plan = plan
-        if self.exchange is not None:
-            self.exchange.take_plan(plan)
+        if self.tables is not None:
+            self.tables.take_plan(plan)
 
-    def renew_when_down(self) -> None:
-        """Make the next session with the present plan; one that is up is left alone."""
-        config = session_config(self.plan, self.router.router_id)
-        self._renew_due = config != self.session.config
+    def renew_when_down(self, *, anew: bool = False) -> None:
+        """Make the next session with the present plan; one that is up is left alone.
+
+        Args:
+            anew: what its connections are made on is another, if nothing else.
+        """
+        config = self._session_config()
+        self._renew_due = config != self.session.config or (anew and not self.is_established)
         if self.is_established or not self._renew_due:
             return
         self._renew_due = False
+        held = self.session.stop if not self.session.is_started else None
         self.stop(Cease.OTHER_CONFIGURATION_CHANGE)
-        self.session = Session(config)
-        self.start()
+        past, self.session = self.session.history, Session(config)
+        self.session.history.extend(past)
+        # What somebody took down stays down, with his word for it.
+        self.handle(held or ManualStart())
+        self.router.doorkeeper.check(self)
 
     def handle(self, event: Event) -> None:
         """Let an event happen, and perform what follows from it."""
@@ -218,7 +282,9 @@ class Peer:
         try:
             while self._events:
                 event = self._events.popleft()
-                for effect in self.session.handle(event, clock.now(), clock.chance()):
+                effects = self.session.handle(event, clock.now(), clock.chance())
+                log.happened(self.name, self.plan.address, event, effects)
+                for effect in effects:
                     self._perform(effect)
         finally:
             self._busy = False
@@ -249,9 +315,9 @@ class Peer:
 
     def _read_late(self) -> bool:
         """Read again where octets wait; tell whether there are any."""
-        late = [c for c in self._connections.values() if c.transport.has_unread]
+        late = [c for c in self._connections.values() if c.has_unread]
         for connection in late:
-            connection.transport.resume()
+            connection.release()
         return bool(late)
 
     def _perform(self, effect: Effect) -> None:
@@ -279,7 +345,11 @@ class Peer:
         plan = self.plan
         try:
             transport = await dial(
-                self.router.buffer, plan.address, plan.port, source=plan.source_address
+                self.router.buffer,
+                plan.address,
+                plan.port,
+                source=plan.source_address,
+                terms=Terms.of(plan),
             )
         except OSError as error:
             self._dialling = None
@@ -297,11 +367,20 @@ class Peer:
     def accept(self, transport: Transport) -> None:
         """Take a connection that came from the peer's address."""
         if not self.session.would_accept():
+            self._give_way()
+        if not self.session.would_accept():
             transport.write([codec.encode(self.session.refusal)])
             transport.close()
             return
         self._adopt(Side.INCOMING, transport)
         self.handle(TcpConnectionConfirmed(Side.INCOMING))
+
+    def _give_way(self) -> None:
+        """Let a session go whose peer has restarted, which TCP has not noticed (RFC 4724 §4.2)."""
+        side = self.session.gives_way(self.router.clock.now())
+        if side is not None:
+            self._connections.pop(side).transport.abort()
+            self.handle(TcpConnectionFails(side, "the peer opened another: it has restarted"))
 
     def _adopt(self, side: Side, transport: Transport) -> None:
         connection = self._connections[side] = Connection(side, transport)
@@ -332,9 +411,15 @@ class Peer:
     def on_lost(self, transport: Transport, error: str) -> None:
         """The connection is gone."""
         connection = self._connection(transport)
-        if connection is not None:
-            del self._connections[connection.side]
-            self.handle(TcpConnectionFails(connection.side, error))
+        if connection is not None and connection.has_messages:
+            connection.end = error
+        elif connection is not None:
+            self.lose(connection, error)
+
+    def lose(self, connection: Connection, error: str) -> None:
+        """A connection is gone, and everything that it brought was taken."""
+        del self._connections[connection.side]
+        self.handle(TcpConnectionFails(connection.side, error))
 
     def on_blocked(self, transport: Transport) -> None:
         """Octets wait that the peer does not take (RFC 9687 §4)."""
@@ -357,10 +442,9 @@ class Peer:
         connection = self._connection(transport)
         if connection is None:
             return
-        try:
-            self._received(connection, chunk)
-        except Exception:
-            self.fail()
+        connection.feed(chunk)
+        if not connection.is_waiting:
+            self._hearing.take(connection)
 
     def fail(self) -> None:
         """Start afresh after a fault of ours, which must not hurt the other peers.
@@ -369,98 +453,44 @@ class Peer:
         """
         log.peer_failed(self.name)
         self.handle(ManualStop(Cease.OUT_OF_RESOURCES))
+        self.restarts.give_up()
         self.handle(ManualStart())
 
-    def _received(self, connection: Connection, chunk: bytes) -> None:
-        side = connection.side
-        updates: list[RawMessage] = []
-        for message in connection.framer.feed(chunk):
-            if message[0] == framing.UPDATE:
-                updates.append(message)
-                continue
-            if updates:
-                self._updates(connection, updates)
-                updates = []
-            if self._connections.get(side) is not connection:
-                return
-            self._other_message(connection, *message)
-        if updates:
-            self._updates(connection, updates)
-        error = connection.framer.error
-        if error is not None and self._connections.get(side) is connection:
-            log.garbage(self.name, self.plan.address, str(error), connection.framer.unread)
-            self.handle(BgpHeaderErr(side, error))
-
-    def _updates(self, connection: Connection, messages: list[RawMessage]) -> None:
-        """Learn a run of UPDATEs; the session hears of it once."""
-        side = connection.side
-        if self._connections.get(side) is not connection:
-            return
-        self.handle(UpdateMsg(side))
-        exchange = self.exchange
-        if exchange is None or self._connections.get(side) is not connection:
-            return
-        learn = exchange.inbound.learn
-        body = b""
-        try:
-            for _, body in messages:
-                faults = learn(body)
-                if faults:
-                    self._note_faults(list(map(str, faults)))
-        except BgpError as error:
-            log.garbage(self.name, self.plan.address, str(error), body)
-            self.handle(UpdateMsgErr(side, error))
-        self.heed_limits()
-        self.router.work()
+    def is_current(self, connection: Connection) -> bool:
+        """Whether what a connection brings still counts."""
+        return self._connections.get(connection.side) is connection
 
     def heed_limits(self) -> None:
-        """End the session if the peer has told more prefixes than it may (RFC 4486 §4)."""
-        stop = None if self.exchange is None else self.exchange.limits.check()
+        """End the session if there are more prefixes than may be told, either way (RFC 4486 §4)."""
+        exchange = self.exchange
+        if exchange is None:
+            return
+        stop = exchange.limits.check() or exchange.limits_out.check()
         if stop is not None:
             self.handle(stop)
 
-    def _note_faults(self, faults: list[str]) -> None:
-        for fault in faults:
-            self.faults += 1
-            if self.faults <= FAULTS_LOGGED or not self.faults % 1000:
-                log.update_fault(self.name, self.plan.address, fault, self.faults)
-
-    def _other_message(self, connection: Connection, kind: int, body: bytes) -> None:
-        side = connection.side
-        if kind == framing.KEEPALIVE:
-            self.handle(KeepAliveMsg(side))
-        elif kind == framing.OPEN:
-            self._open(side, body)
-        elif kind == framing.NOTIFICATION:
-            self.handle(NotifMsg(side, codec.decode_notification(body)))
-        else:
-            self._route_refresh(side, body)
-
-    def _open(self, side: Side, body: bytes) -> None:
-        try:
-            self.handle(BgpOpen(side, codec.decode_open(body)))
-        except BgpError as error:
-            log.garbage(self.name, self.plan.address, str(error), body)
-            self.handle(BgpOpenMsgErr(side, error))
-
-    def _route_refresh(self, side: Side, body: bytes) -> None:
-        try:
-            message = codec.decode_route_refresh(body)
-        except BgpError as error:
-            log.garbage(self.name, self.plan.address, str(error), body)
-            self.handle(UpdateMsgErr(side, error))
-            return
-        if message is None:
-            return
-        self.handle(RouteRefreshMsg(side, message))
+    def heed_ends(self) -> None:
+        """Let go of what the peer has not told again, where it has told all it has."""
         if self.exchange is not None:
-            self.exchange.take_refresh(message)
-            self.router.work()
+            self.restarts.heard(self.exchange.inbound.ended)
+
+    def _routes_ordered(self, orders: list[Order]) -> None:
+        if self._is_leaving:
+            return
+        now = self.router.clock.now()
+        for order in orders:
+            waits = [self.restarts.helper.waits.get(family) for family in order.families]
+            seconds = max((wait.until - now for wait in waits if wait is not None), default=0.0)
+            log.routes_ordered(self.name, self.plan.address, order, seconds)
 
     def _up(self, side: Side, negotiated: Negotiated) -> None:
-        connection = self._connections[side]
-        self.exchange = self.router.exchange(self, negotiated, connection.transport)
+        transport = self._connections[side].transport
+        self.exchange = self.restarts.came_back(
+            negotiated, lambda former: self.router.exchange(self, negotiated, transport, former)
+        )
         self.last_error = ""
+        self._was_up = True
+        self.offer()
         log.session_established(self.name, self.plan.address, negotiated)
         self.router.session_changed(self)
         self.router.work()
@@ -468,11 +498,16 @@ class Peer:
     def _down(self, reason: DownReason) -> None:
         exchange, self.exchange = self.exchange, None
         self.last_error = str(reason)
+        self._dropped_before = self.router.drops.dropped
         prefixes = 0
         if exchange is not None:
-            prefixes = sum(map(len, exchange.inbound.ribs.values()))
-            exchange.close()
-        log.session_down(self.name, self.plan.address, reason, prefixes)
+            prefixes = exchange.received
+            self.restarts.fell(exchange, reason, exchange.negotiated)
+        kept = 0 if self.restarts.kept is None else self.restarts.kept.received
+        if self._is_leaving:
+            log.session_left(self.name, self.plan.address)
+        else:
+            log.session_down(self.name, self.plan.address, reason, prefixes - kept)
         self.router.session_changed(self)
         self.router.work()
 
@@ -489,9 +524,9 @@ class Peer:
     def pause_reading(self) -> None:
         """Let the peer wait: the router is behind with its work."""
         for connection in self._connections.values():
-            connection.transport.pause()
+            connection.hold()
 
     def resume_reading(self) -> None:
         """Read on."""
         for connection in self._connections.values():
-            connection.transport.resume()
+            connection.release()

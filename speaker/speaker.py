@@ -9,7 +9,7 @@ no session is reset unless the changed field needs it.
     kernel events ─ Ground ─ NextHops ─┘            └── sinks (kernel, an embedder's)
 
 All of it runs on one event loop. Work that may be long (a dead peer's table, a moved next hop, a
-new peer's initial dump) is done in slices by `Turn`.
+new peer's initial dump) is done in slices, in `Rounds`.
 
 Standards: RFC 4271 §3, §9.
 """
@@ -18,54 +18,58 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
+from itertools import chain
+from operator import attrgetter
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeGuard
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
 from fsm.negotiation import Negotiated
 from fsm.notifications import Cease
 from policy.calico import BuiltinPolicy
-from policy.decision import DecisionOptions
-from policy.path import Path
-from policy.prefix import Nlri, parse_prefix
+from policy.outbound import Leaving
+from policy.path import NextHop, Path, Source
+from policy.prefix import Nlri
+from policy.ranking import DecisionOptions, may_tell_distance
+from policy.vrps import Vrps
 from speaker import log
-from speaker.clock import Alarm, Clock
+from speaker.clock import Clock
 from speaker.config.changes import Change
-from speaker.config.plan import Origination, OriginationKind, PeerPlan, Plan, PolicyMode
+from speaker.config.plan import PeerPlan, Plan, PolicyMode
+from speaker.doorkeeper import Doorkeeper
 from speaker.edits import Farewells, carry_out
 from speaker.errors import TransportError
 from speaker.exchange import Exchange
+from speaker.external_networks import ExternalNetworks, of_its_table
 from speaker.fib_sink import FibSink, RouteSink
 from speaker.ground import Ground
-from speaker.kernel.routes import KernelEvent
+from speaker.kernel.routes import KernelEvent, KernelFacts
 from speaker.kernel.thread import Kernel
-from speaker.local_routes import FAMILIES, LocalRoutes
+from speaker.lacking import lacking
+from speaker.local_routes import LocalRoutes
+from speaker.net.drops import DropCounts
 from speaker.net.listener import Listener
+from speaker.net.listening import Doors
 from speaker.net.transport import ReadBuffer, Transport
-from speaker.notices import Notice, Notices, RoutesChanged, SessionDown, SessionEstablished
+from speaker.notices import Notice, Notices, SessionDown, SessionEstablished
+from speaker.originations import Originations
+from speaker.origins import RouteOrigins
 from speaker.peer import Peer
-from speaker.recovery import Recovery
+from speaker.reading import Reading
+from speaker.recovery import FAMILIES, PeersUp, Recovery
+from speaker.relays import Relays
 from speaker.rib.adj_rib_in import AdjRibIn
-from speaker.rib.export_group import Member
 from speaker.rib.exports import Exports
-from speaker.rib.loc_rib import Delta, LocRib
+from speaker.rib.loc_rib import LocRib
 from speaker.rib.next_hops import NextHopTable
-from speaker.sweeper import Holder, Sweeper
-from speaker.turn import Turn
-
-SLICE = 2048
-"""Prefixes that are worked on at once."""
-
-BACKLOG_HIGH, BACKLOG_LOW = 100_000, 20_000
-"""With so many changes waiting, peers are not read from; until so few are left."""
-
-SWEEP_TURNS = 16
-"""Unused objects are looked for when nothing else is to be done, and in every so many turns."""
-
-PATIENCE = 0.01
-"""Seconds between looks at a kernel that is far behind."""
+from speaker.rounds import Rounds
+from speaker.service import Service
+from speaker.strangers import Strangers
+from speaker.watches import Watches
+from speaker.wire import codec
 
 MAX_PATHS = 16
 """Equal paths that share the traffic to a prefix."""
@@ -80,10 +84,15 @@ class KernelOptions:
     Attributes:
         table: the kernel's routing table.
         protocol: the number that marks routes as ours; BIRD's 12, so that its routes are adopted.
+        nexthop_objects: let routes name next-hop objects, where the kernel has such.
+        nexthop_compat: leave net.ipv4.nexthop_compat_mode of our network namespace as it is; else
+            it is set to 0 at the start, and stays so.
     """
 
     table: int = 254
     protocol: int = 12
+    nexthop_objects: bool = True
+    nexthop_compat: bool = True
 
 
 class Speaker:
@@ -95,6 +104,9 @@ class Speaker:
             counts as reachable.
         sink: somebody else who follows the best paths.
         clock: the reader of time.
+        before: whose sessions were up before a restart, by the peers' names; None where that is not
+            known: then, if the kernel holds routes of ours, all of them.
+        doors: listening sockets that others have opened for us.
     """
 
     def __init__(
@@ -104,11 +116,15 @@ class Speaker:
         kernel: KernelOptions | None = None,
         sink: RouteSink | None = None,
         clock: Clock | None = None,
+        before: PeersUp | None = None,
+        doors: Doors | None = None,
     ) -> None:
         self.plan = plan
         self.clock = clock or Clock()
         self.buffer = ReadBuffer()
-        self.options = DecisionOptions()
+        self.reading = Reading(self.clock)
+        self.drops = DropCounts(self.clock)
+        self.options = DecisionOptions(always_compare_med=plan.always_compare_med)
         self.kernel_options = kernel
         calico = plan.mode is PolicyMode.CALICO
         self.loc_ribs: dict[Family, LocRib] = {
@@ -119,30 +135,35 @@ class Speaker:
             for loc_rib in self.loc_ribs.values():
                 loc_rib.max_paths = 1
         self.next_hops = NextHopTable(trusting=kernel is None)
-        self._awake: set[Peer] = set()
-        self._member_peers: dict[Member, Peer] = {}
-        self.exports = Exports(self.loc_ribs, self._wake)
-        self.local = LocalRoutes(self.loc_ribs, plan.router_id, plan.asn, self.options)
+        self._rounds = Rounds(self)
+        self.exports = Exports(self.loc_ribs, self._rounds.wake)
+        self.local = LocalRoutes(self.loc_ribs, plan.router_id, plan.asn)
+        self.relays = Relays(self.loc_ribs, self)
         self.ground = Ground(
-            self.next_hops, self.loc_ribs, self.local, self.options, self._all_paths
+            self.next_hops, self._every_loc_rib, self.local, self._all_paths, self._moved
         )
+        self.networks = ExternalNetworks(self, MAX_PATHS)
+        self.originations = Originations(plan, self.local, self.ground)
+        self.origins = RouteOrigins(self)
+        self.watches = Watches(self)
         self.peers: dict[str, Peer] = {}
         self.kernel: Kernel | None = None
+        self.kernel_facts = KernelFacts()
         self.sinks: list[RouteSink] = [] if sink is None else [sink]
         self.fib: FibSink | None = None
         self.notices = Notices()
         self.farewells = Farewells(self)
-        self.recovery = Recovery(self.clock.now(), plan.peers)
+        self.recovery = Recovery(self.clock.now(), {})
+        self.preserved: frozenset[Family] = frozenset() if kernel else frozenset(FAMILIES)
+        self.service = Service(self)
+        self.followers: list[Callable[[], None]] = []
+        self._before = before
         self.started_at = self.clock.wall()
-        self._listener = Listener(self.buffer, self._accepted)
-        self._buried: list[AdjRibIn] = []
-        self._turn = Turn(self.clock, self._step)
-        self._sweeper = Sweeper()
-        self._recovery_alarm = Alarm(self.clock, self.work)
-        self._patience = Alarm(self.clock, self.work)
-        self._paused = False
+        self.doorkeeper = Doorkeeper(self)
+        self.listener = Listener(self.buffer, self._accepted, self.doorkeeper.prepare)
+        self.listener.inherited = dict(doors or {})
+        self._strangers = Strangers(self.clock)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._extra: dict[Family, dict[Nlri, Path]] = {family: {} for family in self.loc_ribs}
         self._by_address: dict[str, list[Peer]] = {}
 
     @property
@@ -156,10 +177,29 @@ class Speaker:
         return self.plan.cluster_id or 0
 
     @property
+    def leaving(self) -> Leaving:
+        """Whether this node is being taken out of service."""
+        return self.service.leaving
+
+    @property
     def own_addresses(self) -> Mapping[Afi, bytes]:
         """This node's BGP address of each family."""
         packed = [ip_address(address).packed for address in self.plan.own_addresses]
         return {Afi.IPV4 if len(a) == 4 else Afi.IPV6: a for a in packed}
+
+    def _every_loc_rib(self) -> Iterable[LocRib]:
+        return chain(self.loc_ribs.values(), self.networks.loc_ribs())
+
+    def loc_ribs_of(self, plan: PeerPlan) -> Mapping[Family, LocRib]:
+        """Give the tables that a peer's routes go into, by family."""
+        if not self._is_elsewhere(plan.table):
+            return self.loc_ribs
+        return {**self.loc_ribs, **self.networks.get(plan.table).loc_ribs}
+
+    def _is_elsewhere(self, table: int | None) -> TypeGuard[int]:
+        """Tell whether a table is another one than ours."""
+        own = None if self.kernel_options is None else self.kernel_options.table
+        return table is not None and table != own
 
     def builtin(self, family: Family) -> BuiltinPolicy | None:
         """Give the node's own policy for a family; None in plain mode."""
@@ -167,143 +207,121 @@ class Speaker:
             return None
         return self.plan.policies.get(family)
 
+    def vrps(self, family: Family) -> Vrps:
+        """Give what RPKI says of a family."""
+        return self.origins.vrps[family.afi]
+
     def bury(self, rib: AdjRibIn) -> None:
         """Empty a table in slices, then let it go."""
-        self._buried.append(rib)
+        self._rounds.bury(rib)
 
-    def exchange(self, peer: Peer, negotiated: Negotiated, transport: Transport) -> Exchange:
-        """Make the tables of a session that came up."""
-        return Exchange(peer.plan, negotiated, transport, self)
+    def lost(self, source: Source) -> None:
+        """All that a source has told is about to go: the kernel does at once without it."""
+        if self.fib is not None and self.kernel is not None and self.kernel.is_running:
+            for sink in self.ground.sinks:
+                sink.lost(source, partial(self._next_hops_beside, source))
+
+    def exchange(
+        self,
+        peer: Peer,
+        negotiated: Negotiated,
+        transport: Transport,
+        former: Exchange | None,
+    ) -> Exchange:
+        """Make the tables of a session that came up, from those that were kept of the last."""
+        self.relays.open(negotiated.families)
+        return Exchange(peer.plan, negotiated, transport, self, former)
 
     def session_changed(self, peer: Peer) -> None:
         """A session came up or went down."""
         negotiated = peer.session.negotiated
         if peer.exchange is not None and negotiated is not None:
             self.own_members(peer)
+            self.watches.follow()
+            self.recovery.came_up(
+                peer.name,
+                negotiated.marked_families,
+                self.clock.now(),
+                has_restarted=negotiated.has_restarted,
+            )
+            self._tell_followers()
             self.notices.tell(SessionEstablished(peer.name, peer.plan.address, negotiated))
             return
-        self._member_peers = {m: p for m, p in self._member_peers.items() if p is not peer}
+        self._rounds.disown_members(peer)
+        self.recovery.fell(peer.name)
         self.farewells.fell(peer.name)
+        self.watches.follow()
+        self._tell_followers()
         self.notices.tell(SessionDown(peer.name, peer.plan.address, str(peer.session.last_down)))
 
-    def _wake(self, member: Member) -> None:
-        peer = self._member_peers.get(member)
-        if peer is not None:
-            self._awake.add(peer)
+    def _tell_followers(self) -> None:
+        for follow in self.followers:
+            follow()
+
+    def peers_up(self) -> PeersUp:
+        """Tell whose sessions are up, for which families, and of whom End-of-RIB can be awaited.
+
+        Who is still waited for after a restart counts too: the next one may come before he does.
+        """
+        found: dict[str, dict[Family, bool]] = {}
+        for peer in self.peers.values():
+            if peer.tables is not None:
+                told = peer.tables.negotiated
+                ended = told.marked_families
+                found[peer.name] = {f: f in ended for f in FAMILIES if f in told.families}
+        for family, names in self.recovery.waiting().items():
+            for name in names:
+                told_before = found.setdefault(name, {})
+                told_before.setdefault(family, self.recovery.is_deferring(family))
+        return found
+
+    def is_closed(self, family: Family, peer: str) -> bool:
+        """Tell whether a peer is told nothing of a family yet, since we have just restarted."""
+        return self._rounds.is_closed(family, peer)
+
+    def selecting(self) -> None:
+        """Routes of a family may be chosen: what we say of a restart to peers is another."""
+        for peer in self.peers.values():
+            peer.offer()
 
     def work(self) -> None:
         """Tables have changed: let a turn run; peers wait while we are far behind."""
-        self._turn.schedule()
-        if not self._paused and self.backlog > BACKLOG_HIGH:
-            self._paused = True
-            for peer in self.peers.values():
-                peer.pause_reading()
+        self._rounds.schedule()
 
     @property
     def backlog(self) -> int:
         """About how many prefixes wait to be told on, to peers and to the kernel."""
-        waiting = sum(loc_rib.backlog for loc_rib in self.loc_ribs.values())
-        return waiting + (self.kernel.pending() if self.kernel is not None else 0)
+        return self._rounds.backlog
 
-    def _step(self) -> bool:
-        """Do a slice of whatever is to be done; False when nothing is left."""
-        busy = False
-        for loc_rib in self.loc_ribs.values():
-            if loc_rib.pending:
-                self._spread(loc_rib)
-                busy = True
-        self._flush()
-        busy = self._bury_slice() or busy
-        busy = self.ground.step() or busy
-        busy = self._pump() or busy
-        if self._paused and self.backlog < BACKLOG_LOW:
-            self._paused = False
-            for peer in self.peers.values():
-                peer.resume_reading()
-        if not busy or not self._turn.turns % SWEEP_TURNS:
-            busy = self._sweeper.step(self._holders()) or busy
-        if not busy:
-            self._check_recovery()
-            if self._paused:
-                # Only the kernel is behind: look again when it has had time.
-                self._patience.set(self.clock.now() + PATIENCE)
-        return busy
-
-    def _spread(self, loc_rib: LocRib) -> None:
-        delta = loc_rib.take(SLICE)
-        if not delta:
-            return
-        for sink in self.sinks:
-            sink.apply(delta)
-        self.exports.apply(delta)
-        if self.notices.wanted:
-            self.notices.tell(RoutesChanged(delta))
-
-    def _flush(self) -> None:
-        awake, self._awake = self._awake, set()
-        for peer in awake:
-            if peer.exchange is not None:
-                self._let(peer, peer.exchange.flush)
-
-    def _bury_slice(self) -> bool:
-        if not self._buried:
-            return False
-        rib = self._buried[0]
-        if not rib.clear(SLICE):
-            rib.close()
-            self._buried.pop(0)
-        return True
-
-    def _pump(self) -> bool:
-        more = False
-        for peer in self.peers.values():
-            exchange = peer.exchange
-            if exchange is not None and exchange.has_work:
-                more = self._let(peer, exchange.pump) or more
-        return more
-
-    @staticmethod
-    def _let(peer: Peer, act: Callable[[], bool | None]) -> bool:
-        """Do something for one peer; if it fails, that peer is reset and all others go on."""
-        try:
-            return bool(act())
-        except Exception:
-            peer.fail()
-            return True
-
-    def _holders(self) -> Iterator[Holder]:
-        """Give everybody who keeps interned objects."""
-        for peer in self.peers.values():
-            if peer.exchange is not None:
-                yield peer.exchange
-        yield from self.exports
-        yield self.ground
-
-    def _check_recovery(self) -> None:
-        """Once every peer has told all it has, adopted routes that nobody wants go."""
-        if self.recovery.over:
-            return
-        for peer in self.peers.values():
-            exchange = peer.exchange
-            if exchange is not None and exchange.inbound.ended >= set(exchange.inbound.ribs):
-                self.recovery.told_all(peer.name)
-        if self.recovery.check(self.clock.now()):
-            if self.kernel is not None:
-                log.recovered(self.recovery.over)
-                for afi in (Afi.IPV4, Afi.IPV6):
-                    self.kernel.sweep(afi)
-        else:
-            self._recovery_alarm.set(self.recovery.deadline)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be told on."""
+        return self._rounds.is_idle
 
     def _all_paths(self) -> Iterable[Path]:
         """Give every path that a next hop's change may concern."""
         yield from self.local.paths()
         for peer in self.peers.values():
-            if peer.exchange is not None:
-                yield from peer.exchange.inbound.table.paths()
-                for rib in peer.exchange.inbound.ribs.values():
-                    if rib.policy is not None:
-                        yield from rib.policy.paths()
+            if peer.tables is not None:
+                yield from peer.tables.inbound.table.paths()
+                for rib in peer.tables.inbound.ribs.values():
+                    yield from rib.made_paths()
+
+    def _moved(self, paths: set[Path]) -> None:
+        """Next hops of these paths are nearer or farther: so is what they lead to (RFC 7311)."""
+        told = {path for path in paths if may_tell_distance(path)}
+        if told:
+            self.exports.remake(told)
+
+    def _next_hops_beside(self, source: Source) -> Iterator[NextHop]:
+        """Give the next hop of every path that somebody else told."""
+        tables: list[Iterable[Path]] = [self.local.paths()]
+        for peer in self.peers.values():
+            if peer.tables is not None and peer.tables.source is not source:
+                ribs = peer.tables.inbound.ribs.values()
+                tables.append(peer.tables.inbound.table.paths())
+                tables += [rib.made_paths() for rib in ribs]
+        return map(attrgetter("next_hop"), chain.from_iterable(tables))
 
     async def start(self) -> None:
         """Adopt what the kernel has, originate our own, listen, and let sessions come up.
@@ -313,9 +331,13 @@ class Speaker:
             KernelError: the kernel cannot be used.
         """
         self._loop = asyncio.get_running_loop()
+        # Now, because loading takes 30 ms in which no session would be served.
+        codec.exabgp()
         if self.kernel_options is not None:
             self._start_kernel(self.kernel_options)
-        self.originate_planned()
+        self._begin()
+        self.originations.follow(self.plan)
+        self.doorkeeper.follow()
         try:
             await self.listen()
         except TransportError:
@@ -323,20 +345,78 @@ class Speaker:
             raise
         for plan in self.plan.peers.values():
             self.add_peer(plan)
+        self.origins.follow(self.plan.caches)
+        self.watches.follow()
         self.work()
 
-    def make_kernel(self, options: KernelOptions) -> Kernel:
-        """Make the kernel's thread, which is not started yet; to be overridden for another one."""
-        return Kernel(table=options.table, protocol=options.protocol, on_events=self._kernel_events)
+    def _begin(self) -> None:
+        """Find out whether this is a restart, and whose routes are to be waited for."""
+        before = self._before
+        if before is None:
+            named = {
+                plan.name: dict.fromkeys(plan.families, plan.graceful_restart)
+                for plan in self.plan.peers.values()
+            }
+            before = named if self.preserved and self.kernel is not None else {}
+        known = {name: told for name, told in before.items() if name in self.plan.peers}
+        self.recovery = Recovery(self.clock.now(), known, self.plan.selection_deferral)
+        self._rounds.defer()
+
+    def make_kernel(self, options: KernelOptions, *, learns: bool = True) -> Kernel:
+        """Make a thread of the kernel's, which is not started yet; to be overridden.
+
+        Args:
+            options: what is installed where.
+            learns: whether it tells of links, addresses and foreign routes; one does for all.
+        """
+        events = self._kernel_events
+        return Kernel(
+            table=options.table,
+            protocol=options.protocol,
+            on_events=events if learns else lambda told: events(of_its_table(told)),
+            learn_tables=(254,) if learns else (),
+            nexthop_objects=options.nexthop_objects,
+            nexthop_compat=options.nexthop_compat,
+        )
 
     def _start_kernel(self, options: KernelOptions) -> None:
         self.kernel = self.make_kernel(options)
         snapshot = self.kernel.start()
+        facts = self.kernel_facts = snapshot.facts
+        # What the kernel still has of an earlier run it has gone on forwarding by.
+        self.preserved = frozenset(f for f in FAMILIES if snapshot.adopted.get(f.afi))
+        log.kernel_found(nexthop_objects=facts.nexthop_objects, nexthop_compat=facts.nexthop_compat)
+        self.set_resilience()
         self.fib = FibSink(self.kernel, self.loc_ribs, self.builtin, self.ground.interface_index)
         self.sinks.append(self.fib)
-        self.ground.sink = self.fib
+        self.ground.sinks.append(self.fib)
         self.set_learning()
         self.ground.begin(snapshot)
+
+    def start_kernel_of(self, table: int) -> Kernel | None:
+        """Start a thread for a further table of the kernel's; None where nothing is installed.
+
+        Raises:
+            KernelError: the kernel cannot be used.
+        """
+        if self.kernel_options is None:
+            return None
+        kernel = self.make_kernel(replace(self.kernel_options, table=table), learns=False)
+        kernel.start()
+        kernel.set_resilience(self.plan.resilience)
+        if self.recovery.is_over:
+            # What an earlier run left there is nobody's.
+            for afi in (Afi.IPV4, Afi.IPV6):
+                kernel.sweep(afi)
+        return kernel
+
+    def set_resilience(self) -> None:
+        """Keep flows when next hops come and go, or not, as the plan says; warn where none can."""
+        if self.kernel is not None:
+            for kernel in (self.kernel, *self.networks.kernels()):
+                kernel.set_resilience(self.plan.resilience)
+            for condition in lacking(self.plan, self.kernel_facts):
+                log.kernel_said("not_resilient", condition.message, warning=True)
 
     def set_learning(self) -> None:
         """Let foreign kernel routes compete in the tables, or not, as the plan says."""
@@ -354,27 +434,36 @@ class Speaker:
 
     def _take_kernel_events(self, events: list[KernelEvent]) -> None:
         self.ground.take(events)
+        self.watches.follow()
         self.work()
 
     def _listen_addresses(self) -> tuple[str, ...]:
         return self.plan.listen_addresses or EVERYWHERE
 
-    async def stop(self, *, withdraw: bool = False) -> None:
+    async def stop(self, *, withdraw: bool = False, restart: bool = False) -> None:
         """End all sessions and listen no more.
 
         Args:
             withdraw: take our routes out of the kernel; else they stay, for packets to flow while
                 the next run comes up.
+            restart: the next run comes up soon: peers that restart gracefully with us are told
+                nothing, so that they keep our routes meanwhile (RFC 4724 §4.1).
         """
+        self.followers.clear()
         # First of all: what the sessions' end takes out of the tables must not reach the kernel.
-        self._turn.close()
-        await self._listener.close()
+        self._rounds.close()
+        self.fib = None
+        await self.listener.close()
+        self.doorkeeper.close()
+        self._strangers.close()
         for peer in list(self.peers.values()):
-            peer.close(Cease.ADMINISTRATIVE_SHUTDOWN)
+            keeps = peer.exchange is not None and peer.exchange.negotiated.restarts_gracefully
+            peer.close(None if restart and keeps else Cease.ADMINISTRATIVE_SHUTDOWN)
         self.farewells.close()
-        self._recovery_alarm.cancel()
-        self._patience.cancel()
+        self.origins.close()
+        await self.watches.close()
         self.notices.close()
+        await self.networks.close(withdraw=withdraw)
         if self.kernel is not None:
             await asyncio.to_thread(self.kernel.stop, withdraw)
 
@@ -400,7 +489,12 @@ class Speaker:
             TransportError: the new listening port cannot be had; everything else is done.
         """
         found = self.farewells.follow(plan)
+        # Before sessions of the plan may come up, or end.
+        self.doorkeeper.follow()
         await carry_out(self, found)
+        self.watches.follow()
+        tables = {peer.plan.table for peer in self.peers.values()}
+        await self.networks.release(tables.__contains__)
         return found
 
     async def listen(self) -> None:
@@ -409,27 +503,27 @@ class Speaker:
         Raises:
             TransportError: the port cannot be had; we listen where we did before.
         """
-        opened = await self._listener.open(self._listen_addresses(), self.plan.listen_port)
+        opened = await self.listener.open(
+            self._listen_addresses(), self.plan.listen_port, absent=self.plan.workload_addresses
+        )
         log.listening(opened, self.plan.listen_port)
+        # Sockets that were opened just now may have no room for what others had.
+        self.doorkeeper.heed()
 
     def policy_changed(self, family: Family) -> None:
         """The node's own policy of a family is another: judge everything anew."""
         for peer in self.peers.values():
-            if peer.exchange is not None:
-                peer.exchange.refilter_in()
-                peer.exchange.regroup()
+            if peer.tables is not None:
+                peer.tables.refilter_in()
+                peer.tables.regroup()
                 self.own_members(peer)
-        if self.fib is not None:
-            self.fib.forget()
-            self.fib.replay(family)
+        if self.fib is not None and not self.recovery.is_deferring(family):
+            self.ground.install_again(self.fib, family)
 
-    def exports_again(self) -> None:
-        """Judge anew what every group may hear."""
-        for loc_rib in self.loc_ribs.values():
-            by_path: dict[Path | None, list[Nlri]] = {}
-            for nlri, path in loc_rib.best.items():
-                by_path.setdefault(path, []).append(nlri)
-            self.exports.apply(Delta(loc_rib.family, by_path))
+    def exports_again(self, exchange: Exchange) -> None:
+        """Judge anew who may hear what a peer told."""
+        for rib in exchange.inbound.ribs.values():
+            self.exports.reconsider(rib)
 
     def identity_changed(self) -> None:
         """Our AS, router id or cluster id is another; sessions that need it are reset beside."""
@@ -438,18 +532,30 @@ class Speaker:
                 peer.exchange.regroup()
                 self.own_members(peer)
 
+    def decision_changed(self) -> None:
+        """Paths are compared otherwise: choose among all of them anew."""
+        self.options = DecisionOptions(always_compare_med=self.plan.always_compare_med)
+        for peer in self.peers.values():
+            if peer.tables is not None:
+                peer.tables.source.options = self.options
+        self.ground.rank_all()
+
     def own_members(self, peer: Peer) -> None:
-        """Remember whose members a peer's exchange has."""
-        if peer.exchange is not None:
-            for share in peer.exchange.shares.values():
-                self._member_peers[share.member] = peer
+        """Remember whose members a peer's exchange has, and whether they are counted."""
+        self._rounds.own_members(peer)
 
     def add_peer(self, plan: PeerPlan) -> None:
-        peer = Peer(plan, self)
+        """Take up a peer."""
+        self._add_peer(Peer(plan, self))
+
+    def _add_peer(self, peer: Peer) -> None:
+        plan = peer.plan
+        if self._is_elsewhere(plan.table):
+            self.networks.get(plan.table)
         self.peers[plan.name] = peer
         self._index_addresses()
         log.peer_added(plan.name, plan.address, plan.peer_asn)
-        peer.start()
+        self.service.admit(peer)
 
     def remove_peer(self, name: str) -> None:
         self._close_peer(name, Cease.PEER_DECONFIGURED)
@@ -457,13 +563,14 @@ class Speaker:
 
     def reset_peer(self, plan: PeerPlan) -> None:
         """End a peer's session and begin another one with this plan."""
-        self._close_peer(plan.name, Cease.OTHER_CONFIGURATION_CHANGE)
-        self.add_peer(plan)
+        heir = Peer(plan, self)
+        self._close_peer(plan.name, Cease.OTHER_CONFIGURATION_CHANGE, heir)
+        self._add_peer(heir)
 
-    def _close_peer(self, name: str, subcode: Cease) -> None:
+    def _close_peer(self, name: str, subcode: Cease, heir: Peer | None = None) -> None:
         peer = self.peers.pop(name, None)
         if peer is not None:
-            peer.close(subcode)
+            peer.close(subcode, heir)
             self._index_addresses()
 
     def _index_addresses(self) -> None:
@@ -473,35 +580,19 @@ class Speaker:
 
     def _accepted(self, transport: Transport) -> None:
         """Hand a connection to the peer that it comes from."""
-        endpoints = transport.endpoints
-        peers = [] if endpoints is None else self._by_address.get(endpoints.remote, [])
-        if endpoints is None or not peers:
-            log.stranger("an unknown address" if endpoints is None else endpoints.remote)
-            transport.abort()
+        address = transport.peer_address
+        peers = self._by_address.get(address, [])
+        if not peers:
+            self._strangers.knocked(address or "an unknown address")
+            # Of strangers nothing stays, not even what TCP remembers of a connection.
+            transport.reset()
             return
         willing = [peer for peer in peers if peer.session.would_accept()]
-        (willing or peers)[0].accept(transport)
-
-    def originate_planned(self) -> None:
-        for family in self.loc_ribs:
-            wanted = {**self._extra[family]}
-            for origination in self.plan.originated:
-                if origination.family == family:
-                    wanted[origination.nlri] = self._origination(origination)
-            for route in self.plan.static_routes:
-                if route.family == family:
-                    wanted[route.nlri] = self._static(family, route.via)
-            self.local.set_originated(family, wanted)
-
-    def _origination(self, origination: Origination) -> Path:
-        if origination.kind is OriginationKind.BLACKHOLE:
-            return self.local.blackhole(origination.family)
-        return self.local.announced_only(origination.family)
-
-    def _static(self, family: Family, via: str) -> Path:
-        if not via:
-            return self.local.blackhole(family)
-        return self.local.via(family, self.next_hops.intern(ip_address(via).packed))
+        peer = (willing or peers)[0]
+        if self.doorkeeper.admits(transport, peer.plan):
+            peer.accept(transport)
+        else:
+            transport.reset()
 
     def originate(self, prefix: str) -> None:
         """Announce a prefix as our own, beside those of the plan.
@@ -509,18 +600,20 @@ class Speaker:
         Raises:
             PrefixError: it is none.
         """
-        afi, nlri = parse_prefix(prefix)
-        family = FAMILIES[afi]
-        self._extra[family][nlri] = self.local.announced_only(family)
-        self.originate_planned()
+        self.originations.add(prefix)
         self.work()
 
     def withdraw(self, prefix: str) -> None:
         """Announce a prefix of `originate` no more."""
-        afi, nlri = parse_prefix(prefix)
-        self._extra[FAMILIES[afi]].pop(nlri, None)
-        self.originate_planned()
+        self.originations.remove(prefix)
         self.work()
+
+    def path_ids(self, family: Family, nlri: Nlri, path: Path) -> list[int]:
+        """Give the identifiers under which a peer told a path to a prefix (RFC 7911)."""
+        peer = self.peers.get(path.source.name)
+        if peer is None or peer.tables is None or peer.tables.source is not path.source:
+            return []
+        return peer.tables.inbound.ribs[family].ids_of(nlri, path)
 
     def listen_to_notices(self) -> AsyncIterator[Notice]:
         """Follow what happens: sessions up and down, routes changed."""

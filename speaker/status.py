@@ -6,28 +6,32 @@ asking never keeps a session waiting.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, NamedTuple
 
 import speaker
+from fsm.capabilities import UnknownCapability
 from fsm.effects import DownKind
-from fsm.events import Side
-from fsm.family import Afi, Family
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, RELAYED, Afi, Family, parse_family
 from fsm.negotiation import Negotiated
 from fsm.notifications import Code, Notification
-from fsm.session import HistoryEntry
 from fsm.state import State
 from policy.attributes import Attribute, Origin
 from policy.decision import Reason, explain
-from policy.path import Path, SourceKind
-from policy.prefix import Nlri, parse_prefix, show, show_address
-from speaker.config.conditions import Condition
+from policy.path import Hop, Path, SourceKind
+from policy.prefix import Nlri, parse_prefix, show, show_address, show_all
+from policy.tracing import community_text
+from speaker.config.conditions import Condition, Gravity
+from speaker.config.problems import did_you_mean
 from speaker.control.protocol import ControlError
 from speaker.control.views import (
     FamilyView,
+    HeardItemView,
+    HeardView,
     KernelView,
     NegotiatedView,
+    PasswordView,
     PeerDetailView,
     PeerView,
     RoutesView,
@@ -35,12 +39,46 @@ from speaker.control.views import (
     StateWord,
     StatusView,
 )
+from speaker.fib_sink import FibSink
+from speaker.lacking import lacking
+from speaker.origin_views import validity_of
 from speaker.peer import Peer
+from speaker.relay_views import relayed_view
+from speaker.rib.adj_rib_in import AdjRibIn
+from speaker.rib.loc_rib import LocRib
 from speaker.speaker import Speaker
 from speaker.wire.describe import as_path_text, describe
 
 CHUNK = 512
 """Routes that are told at once."""
+
+DECODED = 64
+"""Relayed routes that are, since each has to be decoded."""
+
+
+NAMED = 20
+"""Peers that are named where one is asked for that is not there."""
+
+
+def find_peer(router: Speaker, name: str) -> Peer:
+    """Find a peer by name, address or resource.
+
+    Raises:
+        ControlError: there is no such peer.
+    """
+    for peer in router.peers.values():
+        if name in (peer.plan.name, peer.plan.address, peer.plan.resource):
+            return peer
+    known = ", ".join(list(router.peers)[:NAMED]) or "none"
+    more = f" and {len(router.peers) - NAMED} more" if len(router.peers) > NAMED else ""
+    meant = did_you_mean(name, _called(router))
+    raise ControlError(f"there is no peer {name}{meant}", f"the peers are: {known}{more}")
+
+
+def _called(router: Speaker) -> Iterator[str]:
+    """Give everything that peers may be called by."""
+    for peer in router.peers.values():
+        yield from filter(None, (peer.plan.name, peer.plan.address, peer.plan.resource))
 
 
 class Status:
@@ -49,11 +87,15 @@ class Status:
     Args:
         router: who is asked about.
         pid: of the process.
+        more: gives further conditions of the node.
     """
 
-    def __init__(self, router: Speaker, pid: int) -> None:
+    def __init__(
+        self, router: Speaker, pid: int, more: Callable[[], Iterable[Condition]] = tuple
+    ) -> None:
         self._router = router
         self._pid = pid
+        self._more = more
 
     def status(self) -> StatusView:
         """Tell of the node, its peers, its conditions, and the kernel."""
@@ -74,26 +116,65 @@ class Status:
                     "reason": condition.reason,
                     "message": condition.message,
                 }
-                for condition in self._conditions()
+                for condition in self.conditions()
             ],
             "kernel": self._kernel(),
         }
 
-    def _conditions(self) -> Iterator[Condition]:
-        yield from self._router.plan.conditions
-        for peer in self._router.peers.values():
+    def conditions(self) -> Iterator[Condition]:
+        """Give what is wrong in the resources, and what the kernel and the sessions say."""
+        router = self._router
+        yield from router.plan.conditions
+        yield from self._more()
+        yield from self._restarting()
+        if router.kernel is not None:
+            yield from lacking(router.plan, router.kernel_facts)
+        yield from router.origins.conditions()
+        yield from router.doorkeeper.conditions()
+        for peer in router.peers.values():
             if peer.exchange is not None:
-                yield from peer.exchange.limits.conditions()
+                yield from peer.exchange.conditions()
+
+    def _restarting(self) -> Iterator[Condition]:
+        """Say for whom routes wait after a restart, and for how long at the most."""
+        recovery = self._router.recovery
+        if not recovery.is_restarting:
+            return
+        now = self._router.clock.now()
+        for family, names in recovery.waiting().items():
+            if recovery.is_deferring(family):
+                left = max(0.0, recovery.until(family) - now)
+                message = (
+                    f"restarting: {family} routes wait for End-of-RIB of {', '.join(names)}, "
+                    f"for {left:.0f} s at the most"
+                )
+                node = f"Node/{self._router.plan.node}"
+                yield Condition(node, Gravity.WARNING, "Restarting", message)
 
     def _kernel(self) -> KernelView:
         router = self._router
         options, kernel = router.kernel_options, router.kernel
         if options is None or kernel is None:
-            return {"enabled": False, "table": 0, "protocol": 0, "installed": {}, "refused": []}
+            return {
+                "enabled": False,
+                "table": 0,
+                "protocol": 0,
+                "nexthopObjects": False,
+                "nexthopCompatMode": None,
+                "resilientGroups": "",
+                "installed": {},
+                "refused": [],
+            }
+        facts, resilience = router.kernel_facts, router.plan.resilience
+        compat = facts.nexthop_compat
+        kept = facts.resilient_groups and resilience is not None
         return {
             "enabled": True,
             "table": options.table,
             "protocol": options.protocol,
+            "nexthopObjects": facts.nexthop_objects,
+            "nexthopCompatMode": None if compat is None else int(compat),
+            "resilientGroups": str(resilience) if kept else "",
             "installed": {afi.name.lower(): kernel.count(afi) for afi in (Afi.IPV4, Afi.IPV6)},
             "refused": [
                 f"{show(afi, nlri)}: {text}"
@@ -127,21 +208,31 @@ class Status:
             "families": self._families(peer),
             "passive": plan.passive,
             "negotiated": _negotiated(session.negotiated),
+            "password": _password(peer),
+            "ttlSecurity": plan.ttl_security,
         }
 
     def _families(self, peer: Peer) -> dict[str, FamilyView]:
-        exchange = peer.exchange
+        exchange = peer.tables
         if exchange is None:
             return {}
+        waits, now = peer.restarts.helper.waits, self._router.clock.now()
         views: dict[str, FamilyView] = {}
         for family, rib in exchange.inbound.ribs.items():
             share = exchange.shares.get(family)
             views[str(family)] = {
-                "received": len(rib.received),
-                "accepted": len(rib.paths),
+                "received": len(rib),
+                "accepted": rib.accepted,
                 "advertised": 0 if share is None else share.group.count(share.member),
                 "endOfRib": family in exchange.inbound.ended,
             }
+            wait = waits.get(family)
+            if wait is not None:
+                views[str(family)]["restart"] = {
+                    "phase": wait.phase.value,
+                    "seconds": max(0.0, wait.until - now),
+                    "stale": len(rib if peer.exchange is None else rib.stale),
+                }
         return views
 
     def peer_detail(self, name: str) -> PeerDetailView:
@@ -150,13 +241,10 @@ class Status:
         Raises:
             ControlError: there is no such peer.
         """
-        for peer in self._router.peers.values():
-            if name in (peer.plan.name, peer.plan.address, peer.plan.resource):
-                now, wall = self._router.clock.now(), self._router.clock.wall()
-                history = [_happened(entry, wall - now) for entry in peer.session.history]
-                return {"peer": self.peer(peer), "history": history}
-        known = ", ".join(self._router.peers) or "none"
-        raise ControlError(f"there is no peer {name}", f"the peers are: {known}")
+        peer = find_peer(self._router, name)
+        now, wall = self._router.clock.now(), self._router.clock.wall()
+        history = [f"{entry.now + wall - now:.3f} {entry}" for entry in peer.session.history]
+        return {"peer": self.peer(peer), "history": history}
 
     def routes(self, request: dict[str, Any]) -> Iterator[RoutesView]:
         """Tell of routes, in chunks.
@@ -172,39 +260,87 @@ class Status:
         limit = int(request.get("limit") or 0)
         chunk: list[RouteView] = []
         count = 0
-        for family, nlri in chosen:
-            for view in self._paths_of(family, nlri, request.get("peer"), words=words):
+        for place, family, nlri in chosen:
+            for view in self._paths_of(place, family, nlri, request.get("peer"), words=words):
                 chunk.append(view)
                 count += 1
             if limit and count >= limit:
                 break
-            if len(chunk) >= CHUNK:
+            if len(chunk) >= (DECODED if family in RELAYED else CHUNK):
                 yield {"routes": chunk}
                 chunk = []
         yield {"routes": chunk}
 
-    def _chosen(self, request: dict[str, Any]) -> Iterable[tuple[Family, Nlri]]:
+    def heard(self) -> Iterator[HeardView]:
+        """Tell what every source has told, used or not, in chunks."""
         router = self._router
+        ribs = [
+            rib
+            for peer in router.peers.values()
+            if peer.exchange is not None
+            for family, rib in peer.exchange.inbound.ribs.items()
+            if family not in RELAYED
+        ]
+        ribs += [
+            router.local.table(kind, family)
+            for kind in (SourceKind.DIRECT, SourceKind.KERNEL)
+            for family in (IPV4_UNICAST, IPV6_UNICAST)
+        ]
+        for rib in ribs:
+            nlris = [nlri for part in rib.prefixes() for nlri in part]
+            for at in range(0, len(nlris), CHUNK):
+                yield {"heard": _heard(rib, nlris[at : at + CHUNK])}
+
+    def _places(self) -> Iterator[_Place]:
+        router = self._router
+        yield _Place(router.loc_ribs, router.fib)
+        for network in router.networks:
+            yield _Place(network.loc_ribs, network.fib, network.table)
+
+    def _chosen(self, request: dict[str, Any]) -> Iterable[tuple[_Place, Family, Nlri]]:
         text = request.get("prefix")
         if text:
             try:
                 afi, nlri = parse_prefix(text)
             except ValueError as error:
                 raise ControlError(f"{text} is no prefix: {error}") from None
-            return [(family, nlri) for family in router.loc_ribs if family.afi == afi]
-        word = request.get("family")
-        families = [f for f in router.loc_ribs if word in (None, "", f.afi.name.lower(), str(f))]
-        return [(family, nlri) for family in families for nlri in router.loc_ribs[family].known()]
+            return [
+                (place, family, nlri)
+                for place in self._places()
+                for family in place.loc_ribs
+                if family.afi == afi and family not in RELAYED
+            ]
+        families = _families(request.get("family") or "")
+        return (
+            (place, family, nlri)
+            for place in self._places()
+            for family in families
+            if family in place.loc_ribs
+            for nlri in place.loc_ribs[family].known()
+        )
 
     def _paths_of(
-        self, family: Family, nlri: Nlri, peer: str | None, *, words: bool
+        self, place: _Place, family: Family, nlri: Nlri, peer: str | None, *, words: bool
     ) -> Iterator[RouteView]:
-        loc_rib = self._router.loc_ribs[family]
+        loc_rib = place.loc_ribs[family]
         candidates = loc_rib.candidates(nlri)
         best = loc_rib.best.get(nlri)
         for path, reason in explain(candidates):
-            if peer in (None, "", path.source.name):
-                yield self._route(family, nlri, path, best, reason, words=words)
+            if peer not in (None, "", path.source.name):
+                continue
+            if family in RELAYED:
+                yield relayed_view(
+                    family, nlri, path, best=path is best, reason=reason.value, words=words
+                )
+            else:
+                view = self._route(family, nlri, path, best, reason, words=words)
+                if path is best:
+                    view["kernel"] = _in_kernel(place.fib, family, nlri, path)
+                if self._router.origins.vrps[family.afi]:
+                    view["rpki"] = validity_of(self._router, family, nlri, path).value
+                if place.table is not None:
+                    view["table"] = place.table
+                yield view
 
     def _route(
         self,
@@ -220,33 +356,93 @@ class Status:
         is_best = path is best
         return {
             "prefix": show(family.afi, nlri),
+            "pathIDs": self._router.path_ids(family, nlri, path),
             "family": "ipv4" if family.afi == Afi.IPV4 else "ipv6",
             "best": is_best,
             "peer": path.source.name,
-            "nextHop": show_address(attributes.next_hop) if attributes.next_hop else "",
+            "nextHop": _next_hop(path),
             "interface": path.next_hop.interface,
+            "via": [
+                way_text(family.afi, hop, hop.weight * path.source.weight)
+                for hop in path.next_hop.hops
+                if hop.gateway or hop.interface_name
+            ],
             "asPath": as_path_text(attributes),
             "origin": Origin(attributes.origin).name,
             "localPref": attributes.local_pref,
             "med": attributes.med,
-            "communities": [f"{c >> 16}:{c & 0xFFFF}" for c in sorted(attributes.communities)],
-            "largeCommunities": [
-                ":".join(map(str, c)) for c in sorted(attributes.large_communities)
-            ],
+            "communities": [community_text(c) for c in sorted(attributes.communities)],
+            "largeCommunities": [community_text(c) for c in sorted(attributes.large_communities)],
             "preference": path.preference,
             "reason": "best" if is_best else reason.value,
-            "kernel": self._in_kernel(family, nlri, path) if is_best else "",
+            "kernel": "",
             "attributes": describe(attributes) if words else {},
         }
 
-    def _in_kernel(self, family: Family, nlri: Nlri, path: Path) -> str:
-        router = self._router
-        if router.fib is None:
-            return ""
-        if path.source.kind in (SourceKind.KERNEL, SourceKind.DIRECT):
-            return "the kernel's own"
-        why_not = router.fib.why_not(family.afi, nlri)
-        return f"not installed: {why_not}" if why_not else "installed"
+
+class _Place(NamedTuple):
+    """Where routes stand: in the node's own tables, or in those of an external network."""
+
+    loc_ribs: Mapping[Family, LocRib]
+    fib: FibSink | None
+    table: int | None = None
+
+
+def _heard(rib: AdjRibIn, nlris: list[Nlri]) -> list[HeardItemView]:
+    """Tell of some prefixes, those of one path together."""
+    by_path: dict[Path, list[Nlri]] = {}
+    for nlri in nlris:
+        for path in rib.told(nlri):
+            by_path.setdefault(path, []).append(nlri)
+    return [
+        {
+            "peer": rib.source.name,
+            "attributes": path.attributes.raw.hex(),
+            "nextHop": path.attributes.next_hop.hex(),
+            "linkLocal": path.attributes.link_local.hex(),
+            "interface": path.next_hop.interface,
+            "metric": path.metric,
+            "prefixes": show_all(rib.family, some),
+        }
+        for path, some in by_path.items()
+    ]
+
+
+def _in_kernel(fib: FibSink | None, family: Family, nlri: Nlri, path: Path) -> str:
+    """Say whether a best path is installed."""
+    if fib is None:
+        return ""
+    if path.source.kind in (SourceKind.KERNEL, SourceKind.DIRECT):
+        return "the kernel's own"
+    why_not = fib.why_not(family.afi, nlri)
+    return f"not installed: {why_not}" if why_not else "installed"
+
+
+def _next_hop(path: Path) -> str:
+    """Give the next hop that the path was told with; a link-local one where there is no other."""
+    told = path.attributes.next_hop
+    if told and not any(told):
+        told = path.attributes.link_local or told
+    return show_address(told) if told else ""
+
+
+def way_text(afi: Afi, hop: Hop, weight: int) -> str:
+    """Say where packets go as ``ip route`` does; a gateway of the other family with its family."""
+    words = f"dev {hop.interface_name}"
+    if hop.gateway:
+        other = "inet6 " if len(hop.gateway) == 16 and afi is Afi.IPV4 else ""
+        words = f"{other}{show_address(hop.gateway)} {words}"
+    return words if weight == 1 else f"{words} weight {weight}"
+
+
+def _families(word: str) -> tuple[Family, ...]:
+    """Give the families that a request means: without a word, those that are installed."""
+    if not word:
+        return (IPV4_UNICAST, IPV6_UNICAST)
+    try:
+        return (parse_family(word),)
+    except ValueError as error:
+        raise ControlError(str(error)) from None
 
 
 def _bgp_state(peer: Peer) -> str:
@@ -255,6 +451,17 @@ def _bgp_state(peer: Peer) -> str:
     if state in (State.ACTIVE, State.IDLE) and peer.plan.passive:
         return "Passive"
     return str(state)
+
+
+def _password(peer: Peer) -> PasswordView:
+    """Say which password is in use, without a word of the passwords themselves."""
+    wanted = peer.plan.password
+    used = None if peer.exchange is None else peer.exchange.transport.password
+    return {
+        "configured": wanted is not None,
+        "inUseSince": None if used is None else peer.state_since,
+        "changes": peer.exchange is not None and used != wanted,
+    }
 
 
 def _state_word(peer: Peer) -> StateWord:
@@ -268,6 +475,8 @@ def _info(peer: Peer) -> str:
     explanation, session = peer.explanation, peer.session
     if explanation is None:
         return ""
+    if peer.refusal:
+        return "Password cannot be set"
     if not session.is_started and session.stop is not None:
         return "Administratively down"
     reason = session.last_attempt
@@ -296,41 +505,46 @@ def _short(said: Notification) -> str:
 def _negotiated(negotiated: Negotiated | None) -> NegotiatedView | None:
     if negotiated is None:
         return None
-    return {
+    view: NegotiatedView = {
         "holdTime": negotiated.hold_time,
         "keepaliveTime": int(negotiated.keepalive_time),
         "routerID": str(IPv4Address(negotiated.peer_router_id)),
         "families": sorted(map(str, negotiated.families)),
         "fourOctetAS": negotiated.four_octet_as,
         "routeRefresh": negotiated.route_refresh,
+        "enhancedRefresh": negotiated.enhanced_route_refresh,
+        "extendedMessages": negotiated.extended_message,
+        "extendedNextHop": [str(family) for family, _ in sorted(negotiated.extended_next_hop)],
         "gracefulRestart": negotiated.graceful_restart is not None,
+        "addPath": _several_paths(negotiated),
+        "peerName": negotiated.peer_hostname,
+        "peerSoftware": negotiated.peer_software,
+    }
+    if negotiated.role is not None:
+        view["role"] = str(negotiated.role)
+    if negotiated.peer_role is not None:
+        view["peerRole"] = str(negotiated.peer_role)
+    unknown = [
+        f"{capability.code} {capability.data.hex()}".rstrip()
+        for capability in negotiated.peer_capabilities
+        if isinstance(capability, UnknownCapability)
+    ]
+    if unknown:
+        view["unknown"] = unknown
+    return view
+
+
+def _several_paths(negotiated: Negotiated) -> dict[str, str]:
+    """Say in which families path identifiers travel, and which way (RFC 7911 §4)."""
+    receive, send = negotiated.add_path_receive, negotiated.add_path_send
+    return {
+        str(family): "both" if family in receive & send else _direction(family in receive)
+        for family in sorted(receive | send)
     }
 
 
-def _happened(entry: HistoryEntry, offset: float) -> str:
-    """Render one entry of a session's history: wall-clock seconds, event, effects."""
-    effects = "; ".join(map(_effect_words, entry.effects)) or "nothing to do"
-    return f"{entry.now + offset:.3f} {_event_words(entry.event)}: {effects}"
-
-
-def _event_words(event: object) -> str:
-    side = getattr(event, "side", None)
-    words = type(event).__name__
-    for name in ("text", "message", "error"):
-        value = getattr(event, name, None)
-        if value:
-            words += f" ({value})"
-    return f"{words} on the {side.value} connection" if isinstance(side, Side) else words
-
-
-def _effect_words(effect: object) -> str:
-    for name in ("message", "reason"):
-        value = getattr(effect, name, None)
-        if value is not None:
-            return f"{type(effect).__name__} {value}"
-    if hasattr(effect, "old"):
-        return f"{effect.old} → {getattr(effect, 'new', '')}"
-    return type(effect).__name__
+def _direction(receives: bool) -> str:
+    return "receive" if receives else "send"
 
 
 __all__ = ["Attribute", "Status"]

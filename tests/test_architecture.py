@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,18 @@ def test_arrows_go_down() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([str(lint)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_module_of_the_speaker_has_its_floor() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    floors = " ".join(contracts["contracts"][0]["layers"]).split()
+    rooms = {
+        f"speaker.{path.stem}"
+        for path in (ROOT / "speaker").iterdir()
+        if not path.name.startswith("_") and path.name != "py.typed"
+    }
+    assert rooms
+    assert rooms - set(floors) == set()
 
 
 def test_the_version_is_told_without_an_event_loop() -> None:

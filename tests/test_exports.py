@@ -11,6 +11,7 @@ SPEAKER = {
     "BGPFilter",
     "BGPPeer",
     "BgpError",
+    "CacheChanged",
     "Clock",
     "ConfigError",
     "KernelError",
@@ -19,7 +20,9 @@ SPEAKER = {
     "NoticesLost",
     "PeerPlan",
     "Plan",
+    "RelayedRoute",
     "Resources",
+    "RoutePolicy",
     "RouteSink",
     "RoutesChanged",
     "SessionDown",
@@ -27,10 +30,12 @@ SPEAKER = {
     "Speaker",
     "SpeakerError",
     "TransportError",
+    "Why",
     "__version__",
     "changes",
     "load_resources",
     "resolve",
+    "why",
 }
 
 

@@ -161,6 +161,19 @@ class Daemon(ABC):
         """Pick the networks of a family."""
         return [network for network in self.networks if network.version == family.version]
 
+    def lines_of(self, peer: Peer, family: Family | None = None) -> list[str]:
+        """Pick the extra lines of a session, or those that belong to one of its families.
+
+        A line that begins with ``ipv4`` or ``ipv6`` is of that family, and loses the word.
+        """
+        found = []
+        for line in peer.extra.splitlines():
+            word, _, rest = line.strip().partition(" ")
+            of = next((each for each in Family if each == word), None)
+            if of is family and line.strip():
+                found.append(rest if of else line.strip())
+        return found
+
     def write(self, name: str, text: str, mode: int = 0o644) -> Path:
         """Write a file into its directory."""
         path = self.home / name

@@ -30,7 +30,8 @@ class Bird(Daemon):
         yield 'protocol direct { ipv4; ipv6; interface "eth*"; }'
         for family in BOTH_FAMILIES:
             yield (
-                f"protocol kernel kernel{family.version} {{ scan time 1; merge paths on; {family}"
+                f"protocol kernel kernel{family.version} {{ scan time 1; merge paths on;"
+                f" graceful restart; {family}"
                 " { import none; export where source = RTS_BGP; }; }"
             )
             routes = " ".join(f"route {net} blackhole;" for net in self.networks_of(family))
@@ -50,9 +51,14 @@ class Bird(Daemon):
             yield "  rr client;"
         if peer.hold_time is not None:
             yield f"  hold time {peer.hold_time};"
+        yield from (f"  {line}" for line in self.lines_of(peer))
         own = "next hop self; " if peer.next_hop_self else ""
         for family in peer.families:
-            yield f"  {family} {{ import all; export where source ~ [RTS_STATIC, RTS_BGP]; {own}}};"
+            more = "".join(f"{line} " for line in self.lines_of(peer, family))
+            yield (
+                f"  {family} {{ import all; export where source ~ [RTS_STATIC, RTS_BGP];"
+                f" {own}{more}}};"
+            )
         yield "}"
 
     def commands(self) -> list[list[str]]:
@@ -67,6 +73,7 @@ class Bird(Daemon):
                 str(self.home / "bird.ctl"),
                 "-P",
                 str(self.home / "bird.pid"),
+                *self.place.node.args,
             ]
         ]
 

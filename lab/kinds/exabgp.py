@@ -58,6 +58,7 @@ class Exabgp(Daemon):
             yield "  passive true;"
         if peer.hold_time is not None:
             yield f"  hold-time {peer.hold_time};"
+        yield from (f"  {line}" for line in peer.extra.splitlines())
         families = " ".join(f"{family} unicast;" for family in peer.families)
         yield f"  family {{ {families} }}"
         yield "  api { processes [ keep ]; neighbor-changes; receive { parsed; update; } }"
@@ -71,7 +72,7 @@ class Exabgp(Daemon):
     def commands(self) -> list[list[str]]:
         """ExaBGP in the foreground; what an earlier one heard counts no more."""
         (self.home / _WORDS).unlink(missing_ok=True)
-        return [[self.locate(), str(self.home / "exabgp.conf")]]
+        return [[self.locate(), *self.place.node.args, str(self.home / "exabgp.conf")]]
 
     def environment(self) -> dict[str, str]:
         """Let it listen, stay root, and open no API of its own.

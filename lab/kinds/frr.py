@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from lab.kinds.base import Daemon, Route
-from lab.topology import BOTH_FAMILIES, Family, Network
+from lab.topology import BOTH_FAMILIES, Family, Network, Peer
 
 _DIRECTORY = "/usr/lib/frr"
 _USER = "frr"
@@ -37,41 +39,52 @@ class Frr(Daemon):
         yield " no bgp network import-check"
         yield " no bgp default ipv4-unicast"
         for peer in self.place.peers:
-            yield f" neighbor {peer.address} remote-as {peer.asn}"
-            yield f" neighbor {peer.address} timers connect 1"
-            yield f" neighbor {peer.address} advertisement-interval 0"
+            name, zone = _called(peer)
+            yield f" neighbor {name} remote-as {peer.asn}"
+            if zone:
+                yield f" neighbor {name} interface {zone}"
+            yield f" neighbor {name} timers connect 1"
+            yield f" neighbor {name} advertisement-interval 0"
             if peer.local:
-                yield f" neighbor {peer.address} update-source {peer.local}"
+                yield f" neighbor {name} update-source {peer.local}"
             if peer.passive:
-                yield f" neighbor {peer.address} passive"
+                yield f" neighbor {name} passive"
             if peer.hold_time is not None:
-                yield f" neighbor {peer.address} timers {peer.hold_time // 3} {peer.hold_time}"
+                yield f" neighbor {name} timers {peer.hold_time // 3} {peer.hold_time}"
+            yield from (f" neighbor {name} {line}" for line in self.lines_of(peer))
         for family in BOTH_FAMILIES:
-            yield f" address-family {family} unicast"
-            yield from (f"  network {network}" for network in self.networks_of(family))
-            for peer in self.place.peers:
-                if family in peer.families:
-                    yield f"  neighbor {peer.address} activate"
-                    if peer.client:
-                        yield f"  neighbor {peer.address} route-reflector-client"
-                    if peer.next_hop_self:
-                        yield f"  neighbor {peer.address} next-hop-self"
-            yield " exit-address-family"
+            yield from self._family(family)
         yield "exit"
         yield self.place.node.extra
+
+    def _family(self, family: Family) -> Iterator[str]:
+        yield f" address-family {family} unicast"
+        yield from (f"  network {network}" for network in self.networks_of(family))
+        for peer in self.place.peers:
+            if family not in peer.families:
+                continue
+            yield f"  neighbor {_called(peer)[0]} activate"
+            if peer.client:
+                yield f"  neighbor {_called(peer)[0]} route-reflector-client"
+            if peer.next_hop_self:
+                yield f"  neighbor {_called(peer)[0]} next-hop-self"
+            for line in self.lines_of(peer, family):
+                yield f"  neighbor {_called(peer)[0]} {line}"
+        yield " exit-address-family"
 
     def commands(self) -> list[list[str]]:
         """Zebra first; bgpd asks it about next hops, and tries again only after 10 s."""
         self.locate()
         zebra = self.home / "zserv.api"
-        zebra.unlink(missing_ok=True)
+        if not _listens(zebra):
+            zebra.unlink(missing_ok=True)
         common = ["-z", str(zebra), "--vty_socket", str(self.home), "-P", "0", "--log", "stdout"]
         wait = 'until [ -S "$0" ]; do sleep 0.05; done; exec "$@"'
         first, second = (
             [f"{_DIRECTORY}/{name}", *_files(str(self.home), name), *common]
             for name in ("zebra", "bgpd")
         )
-        return [first, ["sh", "-c", wait, str(zebra), *second]]
+        return [first, ["sh", "-c", wait, str(zebra), *second, *self.place.node.args]]
 
     def _vtysh(self, *commands: str) -> str:
         words = [word for command in commands for word in ("-c", command)]
@@ -98,7 +111,8 @@ class Frr(Daemon):
             assert isinstance(peers, dict)
             for address, peer in peers.items():
                 states[address] = peer.get("state") == "Established"
-        return states
+        names = {_called(peer)[0]: str(peer.address) for peer in self.place.peers}
+        return {names.get(name, name): state for name, state in states.items()}
 
     def routes(self, family: Family) -> dict[str, Route]:
         """Read the BGP table."""
@@ -122,6 +136,18 @@ class Frr(Daemon):
             f"address-family {Family.of(prefix)} unicast",
             f"{words} {prefix}",
         )
+
+
+def _called(peer: Peer) -> tuple[str, str]:
+    """Give what FRR calls a peer, and the zone of a link-local one, which stands elsewhere."""
+    name, _, zone = str(peer.address).partition("%")
+    return name, zone
+
+
+def _listens(path: Path) -> bool:
+    """Tell whether somebody listens at a socket: who was killed leaves it behind."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _files(home: str, name: str) -> list[str]:

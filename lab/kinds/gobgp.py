@@ -37,6 +37,7 @@ class Gobgp(Daemon):
         yield "  [neighbors.config]"
         yield f'    neighbor-address = "{peer.address}"'
         yield f"    peer-as = {peer.asn}"
+        yield from (f"    {line}" for line in self.lines_of(peer))
         yield "  [neighbors.timers.config]"
         yield "    connect-retry = 1"
         yield "    idle-hold-time-after-reset = 1"
@@ -56,6 +57,7 @@ class Gobgp(Daemon):
             yield "  [[neighbors.afi-safis]]"
             yield "    [neighbors.afi-safis.config]"
             yield f'      afi-safi-name = "{family}-unicast"'
+            yield from (f"    {line}" for line in self.lines_of(peer, family))
 
     def _own_next_hop(self) -> Iterator[str]:
         """It has no switch of a session for that, but a policy can do it."""
@@ -80,7 +82,7 @@ class Gobgp(Daemon):
         """The daemon; its API listens inside the namespace only."""
         configuration = str(self.home / "gobgpd.toml")
         argv = [self.locate(), "-f", configuration, "-t", "toml", "--pprof-disable"]
-        return [[*argv, "--api-hosts", "127.0.0.1:50051", "-l", "warn"]]
+        return [[*argv, "--api-hosts", "127.0.0.1:50051", "-l", "warn", *self.place.node.args]]
 
     def _json(self, *words: str) -> Any:
         said = self.ask(["gobgp", "-u", "127.0.0.1", "-j", *words])

@@ -52,6 +52,7 @@ class Openbgpd(Daemon):
             yield f"  holdtime {peer.hold_time}"
         if peer.next_hop_self:
             yield "  set nexthop self"
+        yield from (f"  {line}" for line in peer.extra.splitlines())
         yield "}"
 
     def commands(self) -> list[list[str]]:
@@ -59,7 +60,7 @@ class Openbgpd(Daemon):
         self.locate()
         configuration = str(self.home / "bgpd.conf")
         script = 'mkdir -p /run/openbgpd && chmod 755 /run/openbgpd && exec "$@"'
-        argv = [f"{_DIRECTORY}/bgpd", "-d", "-f", configuration]
+        argv = [f"{_DIRECTORY}/bgpd", "-d", "-f", configuration, *self.place.node.args]
         return [["sh", "-c", script, "sh", *argv]]
 
     def _ctl(self, *words: str) -> str:

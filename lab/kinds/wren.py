@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lab.errors import LabError
 from lab.kinds.base import Daemon, Route
 from lab.topology import BOTH_FAMILIES, Family, Network, Peer
@@ -15,6 +17,9 @@ from speaker.control.client import NotRunning, ask, stream
 from speaker.errors import SpeakerError
 
 Resource = dict[str, Any]
+
+_OWN = "wren.bgp/"
+_NETWORKS = f"{_OWN}networks"
 
 
 class Wren(Daemon):
@@ -39,21 +44,39 @@ class Wren(Daemon):
         return self.place.node.nodename or self.place.node.name
 
     def configure(self) -> None:
-        """Write resources in plain mode, unless the topology names a datastore."""
+        """Write resources in plain mode, unless the topology names a datastore.
+
+        Of those that stand there already the networks alone are written anew: somebody may have
+        edited the rest.
+        """
         if self.place.node.datastore is not None:
             return
         self.datastore.mkdir(exist_ok=True)
-        items = list(self._resources())
+        items = self._present() or list(self._resources())
         text = json.dumps({"kind": "List", "items": items}, indent=1)
         # Renamed into place: the running daemon must never see half of it.
         fresh = self.datastore / ".resources.json"
         fresh.write_text(text, encoding="utf-8")
         fresh.rename(self.datastore / "resources.json")
 
+    def _present(self) -> list[Resource]:
+        """Read what stands there, with the networks as they are now."""
+        path = self.datastore / "resources.json"
+        if not path.exists():
+            return []
+        items: list[Resource] = json.loads(path.read_text(encoding="utf-8"))["items"]
+        for item in items:
+            if item["kind"] == "BGPConfiguration":
+                annotations = item["metadata"].setdefault("annotations", {})
+                annotations.pop(_NETWORKS, None)
+                annotations.update(self._networks())
+        return items
+
+    def _networks(self) -> dict[str, str]:
+        return {_NETWORKS: ",".join(map(str, self.networks))} if self.networks else {}
+
     def _resources(self) -> Iterator[Resource]:
-        annotations = {"wren.bgp/policy": "plain"}
-        if self.networks:
-            annotations["wren.bgp/networks"] = ",".join(map(str, self.networks))
+        annotations = {"wren.bgp/policy": "plain", **self._networks()}
         spec: dict[str, Any] = {"nodeToNodeMeshEnabled": False, "asNumber": self.place.asn}
         yield _resource("BGPConfiguration", "default", spec, annotations)
         bgp: dict[str, Any] = {}
@@ -83,15 +106,20 @@ class Wren(Daemon):
         }
         if peer.hold_time is not None:
             keys["wren.bgp/holdTime"] = str(peer.hold_time)
+        address, _, zone = str(peer.address).partition("%")
+        if zone:
+            keys["wren.bgp/interface"] = zone
         spec: dict[str, Any] = {
             "node": self.name,
-            "peerIP": str(peer.address),
+            "peerIP": address,
             "asNumber": peer.asn,
             "sourceAddress": "None",
             "extensions": keys,
         }
         if peer.next_hop_self:
             spec["nextHopMode"] = "Self"
+        keys.update(_written(peer.extra, yaml.BaseLoader, own=True))  # there `on` is a word
+        spec.update(_written(peer.extra, yaml.SafeLoader, own=False))
         return _resource("BGPPeer", f"peer{number}", spec)
 
     def commands(self) -> list[list[str]]:
@@ -152,6 +180,17 @@ class Wren(Daemon):
             raise LabError(
                 f"{self.place.node.name} announces what its datastore says: edit {self.datastore}"
             )
+
+
+def _written(extra: str, loader: type[Any], *, own: bool) -> dict[str, Any]:
+    """Read the extra lines of a session: Wren's own keys, or fields of the BGPPeer."""
+    try:
+        found = yaml.load(extra, loader) or {}
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise LabError(f"the extra lines of a wren node are `key: value`, not {extra.strip()!r}")
+    return {key: value for key, value in found.items() if key.startswith(_OWN) is own}
 
 
 def _resource(

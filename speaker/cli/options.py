@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from ipaddress import ip_interface
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fsm.family import name_of, parse_family
+
+if TYPE_CHECKING:
+    from speaker.control.views import DatastoreView
 
 NODENAME_FILE = Path("/var/lib/calico/nodename")
 """Where Calico's own start-up leaves the name of the node."""
@@ -54,6 +60,46 @@ RunDirOption = Annotated[
     ),
 ]
 
+DatastoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--datastore",
+        metavar="DIR",
+        envvar="WREN_DATASTORE",
+        show_default="what the running daemon has",
+        help="The directory of Calico's resources.",
+    ),
+]
+
+
+def find_datastore(given: Path | None, run_dir: Path) -> Path:
+    """Give the directory of resources: the one that was said, else the running daemon's.
+
+    Raises:
+        ControlError: the daemon does not say.
+    """
+    if given is not None:
+        return given
+    # Imported here: who says where the resources are need not ask.
+    from speaker.control.client import NotRunning, ask
+
+    try:
+        answer: DatastoreView = ask(run_dir, "datastore")
+    except NotRunning:
+        raise typer.BadParameter(
+            "give it, or set WREN_DATASTORE; no daemon runs that could be asked for its own",
+            param_hint="--datastore",
+        ) from None
+    return Path(answer["path"])
+
+
+def _complete_node(ctx: typer.Context, incomplete: str) -> list[str]:
+    # Imported here: only a shell that completes has to read resources for this.
+    from speaker.cli.completion import complete_node
+
+    return complete_node(ctx, incomplete)
+
+
 NodeOption = Annotated[
     str,
     typer.Option(
@@ -63,5 +109,80 @@ NodeOption = Annotated[
         callback=_need_node,
         show_default=f"what {NODENAME_FILE} says",
         help="The name of the Node.",
+        autocompletion=_complete_node,
     ),
 ]
+
+
+TableOption = Annotated[
+    int, typer.Option("--table", min=1, max=2**32 - 1, help="The kernel's table for routes.")
+]
+
+ProtocolOption = Annotated[
+    int,
+    typer.Option(
+        "--protocol", min=5, max=255, help="The number that marks our routes; 12 is BIRD's."
+    ),
+]
+
+StrictSecretsOption = Annotated[
+    bool, typer.Option("--strict-secrets", help="Hold sessions down whose password is missing.")
+]
+
+
+NodeIfKnownOption = Annotated[
+    str,
+    typer.Option(
+        "--node",
+        envvar="NODENAME",
+        default_factory=default_node,
+        show_default=f"what {NODENAME_FILE} says, else the running daemon's, else all",
+        help="The name of the Node.",
+        autocompletion=_complete_node,
+    ),
+]
+
+AllNodesOption = Annotated[
+    bool, typer.Option("--all-nodes", help="All nodes of the datastore, not this one alone.")
+]
+
+
+def running_daemon(path: Path, run_dir: Path) -> DatastoreView | None:
+    """Ask the daemon what it runs on; None if its resources are not those at a path."""
+    # Imported here: who names a node need not ask.
+    from speaker.control.client import ask
+    from speaker.control.protocol import ControlError
+
+    try:
+        answer: DatastoreView = ask(run_dir, "datastore")
+    except ControlError:
+        return None
+    return answer if Path(answer["path"]) == path.resolve() else None
+
+
+def this_node(running: DatastoreView | None) -> str:
+    """Give the name of this node, empty if nobody says it; the daemon is the last one asked."""
+    known = os.environ.get("NODENAME") or default_node()
+    return known or ("" if running is None else running["node"])
+
+
+def family_name(text: str) -> str:
+    """Give the one name of a family, whatever somebody calls it."""
+    try:
+        return name_of(parse_family(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--family") from None
+
+
+def read_prefix(text: str) -> str:
+    """Make the one spelling of a prefix; an address is a prefix of its whole length."""
+    try:
+        found = ip_interface(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no prefix and no address", param_hint="PREFIX"
+        ) from None
+    if found.ip != found.network.network_address:
+        message = f"{text} has host bits set; the prefix is {found.network}"
+        raise typer.BadParameter(message, param_hint="PREFIX")
+    return str(found.network)

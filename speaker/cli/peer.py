@@ -7,17 +7,21 @@ from typing import Annotated
 
 import typer
 
-from speaker.cli.moments import show_duration, show_moment
+from speaker.cli.completion import complete_peer
 from speaker.cli.options import Output, OutputOption, RunDirOption
 from speaker.cli.tables import Table, facts, write_json, write_lines, write_table
 from speaker.control.client import ask
-from speaker.control.views import FamilyView, PeerDetailView, PeerView, StatusView
+from speaker.control.views import FamilyView, PasswordView, PeerDetailView, PeerView, StatusView
+from speaker.moments import show_duration, show_moment
 
 
 def peer(
     run_dir: RunDirOption,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A peer's name or address.")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="A peer's name or address.", autocompletion=complete_peer
+        ),
     ] = None,
     history: Annotated[
         bool, typer.Option("--history", help="Show the last events of the session NAME too.")
@@ -89,8 +93,13 @@ def show_troubles(status: StatusView) -> list[str]:
     return lines + [f"error: kernel: {refused}" for refused in status["kernel"]["refused"]]
 
 
-def show_peer(detail: PeerDetailView) -> list[str]:
-    """Give what there is to know about one peer, save what happened before."""
+def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
+    """Give what there is to know about one peer, save what happened before.
+
+    Args:
+        detail: as the daemon tells it.
+        zone: of the times, by default the machine's.
+    """
     item = detail["peer"]
     ends = f"AS {item['localAS']} here, AS {item['remoteAS']} there"
     lines = [item["name"]]
@@ -105,6 +114,8 @@ def show_peer(detail: PeerDetailView) -> list[str]:
             ("up for", show_duration(item["uptime"])),
             ("next attempt", _in(item["nextTry"])),
             ("last error", item["lastError"]),
+            ("password", _password(item["password"], zone)),
+            ("distance", _distance(item["ttlSecurity"])),
         ],
         indent="  ",
     )
@@ -124,12 +135,35 @@ def _happened(line: str, zone: tzinfo | None) -> str:
     return f"{show_moment(float(at), zone)} {words}"
 
 
+def _password(view: PasswordView, zone: tzinfo | None) -> str:
+    """Say which password is in use; nothing where none is to be."""
+    since = view["inUseSince"]
+    used = "none in use" if since is None else f"in use since {show_moment(since, zone)}"
+    if view["changes"]:
+        later = "a newer one" if since is not None else "one"
+        if not view["configured"]:
+            return f"{used}; the next connection has none"
+        return f"{used}; {later} waits for the next connection"
+    if since is not None:
+        return used
+    return "set" if view["configured"] else ""
+
+
+def _distance(hops: int) -> str:
+    plural = "" if hops == 1 else "s"
+    return f"{hops} hop{plural} at the most (ttlSecurity)" if hops else ""
+
+
 def _in(seconds: float | None) -> str:
     return "" if seconds is None else f"in {show_duration(seconds)}"
 
 
 def _counts(counts: FamilyView) -> str:
     end = "" if counts["endOfRib"] else ", no End-of-RIB yet"
+    wait = counts.get("restart")
+    if wait is not None:
+        left = show_duration(wait["seconds"])
+        end = f", {wait['phase']}: {wait['stale']} stale for {left} at the most"
     return (
         f"{counts['received']} received, {counts['accepted']} accepted, "
         f"{counts['advertised']} advertised{end}"
@@ -147,5 +181,7 @@ def _word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {word}" for name, word in value.items()) or "no"
     return str(value)

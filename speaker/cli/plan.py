@@ -1,77 +1,62 @@
-"""``wren plan``: what an edit of the resources would do to the sessions of a node."""
+"""``wren plan``: what an edit of the resources would do, on one node or on all."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from speaker.cli.options import NodeOption, Output, OutputOption
-from speaker.cli.resolve import conditions_aside, plan_of
-from speaker.cli.tables import write_json, write_lines
-from speaker.config.changes import (
-    AddPeer,
-    Change,
-    RemovePeer,
-    RenamePeer,
-    ResetPeer,
-    changes,
-    with_standing,
+from speaker.cli.options import (
+    AllNodesOption,
+    DatastoreOption,
+    NodeIfKnownOption,
+    Output,
+    OutputOption,
+    RunDirOption,
+    StrictSecretsOption,
+    find_datastore,
+    running_daemon,
 )
-from speaker.config.plan import Plan
+from speaker.cli.outlook import aside, edit_between, outlook_of, with_routes
+from speaker.cli.tables import write_json, write_lines
+from speaker.datastore.edition import look
 
 
 def plan(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="The resources as they are.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="The resources as they would be.")],
-    node: NodeOption,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[OLD] NEW", help="The resources as they are, and as they would be."
+        ),
+    ],
+    run_dir: RunDirOption,
+    node: NodeIfKnownOption,
+    all_nodes: AllNodesOption = False,
+    datastore: DatastoreOption = None,
+    strict_secrets: StrictSecretsOption = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Show what an edit would do to a node: sessions that reset and why, peers that come and go.
+    """Show what an edit would do: sessions that reset and why, peers that come and go.
 
-    Exits with 0 also when something would change.
+    Without OLD, the resources are those of --datastore, or of the running daemon. Where no node is
+    named or known, all of them are shown. Exits with 0 also when something would change.
     """
-    before, after = plan_of(old, node), plan_of(new, node)
-    after = with_standing(after, before, before.peers)
-    found = changes(before, after)
+    if len(paths) > 2:
+        raise typer.BadParameter("give one directory or two", param_hint="[OLD] NEW")
+    new = paths[-1]
+    old = paths[0] if len(paths) == 2 else find_datastore(datastore, run_dir)
+    edit = edit_between(old, new)
+    running = running_daemon(old, run_dir)
+    if running is not None:
+        node = node or running["node"]
+        strict_secrets = strict_secrets or running["strictSecrets"]
+    nodes = [node] if node and not all_nodes else edit.nodes
+    outlook = outlook_of(edit, nodes, strict_secrets=strict_secrets)
+    if running is not None:
+        outlook = with_routes(outlook, running["node"], run_dir, lambda: look(new).resources)
     if output is Output.JSON:
-        write_json(plan_changes_json(before, after, found))
+        write_json(outlook.as_json())
     else:
-        write_lines(show_changes(before, after, found))
-    conditions_aside(after)
-
-
-def show_changes(before: Plan, after: Plan, found: list[Change]) -> list[str]:
-    """Give one line that counts, and a sentence for each change."""
-    data = plan_changes_json(before, after, found)
-    counts = (
-        f"{len(data['resets'])} reset, {len(data['added'])} added, "
-        f"{len(data['removed'])} removed, {len(data['kept'])} kept"
-    )
-    sentences = [f"  {change.describe()}" for change in found]
-    return [f"node {after.node}: sessions: {counts}", *(sentences or ["  nothing changes"])]
-
-
-def plan_changes_json(before: Plan, after: Plan, found: list[Change]) -> dict[str, Any]:
-    """Give the object of ``wren plan -o json``; ``kept`` are the sessions that stay up."""
-    resets = {change.name: change for change in found if isinstance(change, ResetPeer)}
-    added = [change.name for change in found if isinstance(change, AddPeer)]
-    return {
-        "node": after.node,
-        "resets": [
-            {"peer": change.name, "fields": list(change.fields), "reason": change.reason}
-            for change in resets.values()
-        ],
-        "added": added,
-        "removed": [change.name for change in found if isinstance(change, RemovePeer)],
-        "renamed": [
-            {"from": change.name, "to": change.plan.name}
-            for change in found
-            if isinstance(change, RenamePeer)
-        ],
-        "kept": [name for name in after.peers if name not in resets and name not in added],
-        "changes": [
-            {"type": type(change).__name__, "description": change.describe()} for change in found
-        ],
-    }
+        write_lines(outlook.lines())
+    aside(outlook)

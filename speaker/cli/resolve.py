@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from speaker.cli.datastore import read_resources
-from speaker.cli.options import NodeOption, Output, OutputOption
+from speaker.cli.options import (
+    DatastoreOption,
+    NodeOption,
+    Output,
+    OutputOption,
+    RunDirOption,
+    StrictSecretsOption,
+    find_datastore,
+)
 from speaker.cli.tables import Table, facts, write_json, write_lines, write_table
 from speaker.config.peerplan import PeerPlan
 from speaker.config.plan import Plan
-from speaker.config.plan import resolve as resolve_plan
 from speaker.config.views import plan_json
+from speaker.environment import resolve_here
 
-PathArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The resources.")]
+PathArgument = Annotated[
+    Path | None, typer.Argument(metavar="DIR", help="The resources; by default the datastore.")
+]
 
 
-def resolve(directory: PathArgument, node: NodeOption, output: OutputOption = Output.TEXT) -> None:
+def resolve(
+    node: NodeOption,
+    run_dir: RunDirOption,
+    directory: PathArgument = None,
+    datastore: DatastoreOption = None,
+    strict_secrets: StrictSecretsOption = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
     """Show the plan of a node: its peers with all defaults filled in, its blocks and routes.
 
     Documents that are refused are told on stderr and left out, as the daemon would.
     """
-    plan = plan_of(directory, node)
+    path = find_datastore(directory or datastore, run_dir)
+    plan = plan_of(path, node, strict_secrets=strict_secrets)
     if output is Output.JSON:
         write_json(plan_json(plan))
         conditions_aside(plan)
@@ -36,9 +53,9 @@ def resolve(directory: PathArgument, node: NodeOption, output: OutputOption = Ou
     write_lines(show_conditions(plan))
 
 
-def plan_of(directory: Path, node: str) -> Plan:
+def plan_of(directory: Path, node: str, *, strict_secrets: bool = False) -> Plan:
     """Compute the plan as the daemon would."""
-    return resolve_plan(read_resources(directory), node, os.environ.get("CALICO_ROUTER_ID"))
+    return resolve_here(read_resources(directory), node, strict_secrets=strict_secrets)
 
 
 def show_node(plan: Plan) -> list[str]:
@@ -59,6 +76,7 @@ def show_node(plan: Plan) -> list[str]:
             ("listens on", f"port {plan.listen_port} of {_addresses(plan)}"),
             ("blocks", ", ".join(data["blocks"])),
             ("static routes", ", ".join(routes)),
+            ("services", ", ".join(data["serviceRanges"])),
             ("peers", str(len(plan.peers))),
         ]
     )

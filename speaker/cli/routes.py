@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
-from ipaddress import ip_interface
 from typing import Annotated
 
 import typer
 
-from speaker.cli.options import Output, OutputOption, RunDirOption
+from fsm.family import RELAYED, parse_family
+from speaker.cli.options import Output, OutputOption, RunDirOption, family_name, read_prefix
 from speaker.cli.tables import Table, write_json, write_lines, write_table
 from speaker.control.client import stream
 from speaker.control.views import RouteView
-
-
-class Family(StrEnum):
-    """Which routes."""
-
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
 
 
 def routes(
@@ -31,7 +23,14 @@ def routes(
     all_: Annotated[
         bool, typer.Option("--all", "-a", help="Also reasons and all attributes.")
     ] = False,
-    family: Annotated[Family | None, typer.Option(help="Only routes of this family.")] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FAMILY",
+            help="Only routes of this family: ipv4, ipv6, or one that is relayed (ipv4-vpn, "
+            "l2vpn-evpn, ipv4-flow …); without it, those of ipv4 and ipv6.",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="No more paths than this.")] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -39,11 +38,14 @@ def routes(
 
     With --all also the rule by which each path lost, and every attribute.
     """
+    wanted_family = None if family is None else family_name(family)
+    if prefix is not None and wanted_family and parse_family(wanted_family) in RELAYED:
+        raise typer.BadParameter("it is looked for in ipv4 and ipv6 alone", param_hint="PREFIX")
     wanted = {
-        "prefix": None if prefix is None else _prefix(prefix),
+        "prefix": None if prefix is None else read_prefix(prefix),
         "peer": peer,
         "all": all_,
-        "family": None if family is None else family.value,
+        "family": wanted_family,
         "limit": limit,
     }
     found = [route for chunk in stream(run_dir, "routes", **wanted) for route in chunk["routes"]]
@@ -57,28 +59,18 @@ def routes(
         write_table(route_table(found))
 
 
-def _prefix(text: str) -> str:
-    """Make the one spelling of a prefix; an address is a prefix of its whole length."""
-    try:
-        found = ip_interface(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no prefix", param_hint="PREFIX") from None
-    if found.ip != found.network.network_address:
-        message = f"{text} has host bits set; the prefix is {found.network}"
-        raise typer.BadParameter(message, param_hint="PREFIX")
-    return str(found.network)
-
-
 def route_table(found: Sequence[RouteView]) -> Table:
-    """Give a row for each path."""
+    """Give a row for each path, with its identifiers where any path has some."""
+    with_ids = any(route["pathIDs"] for route in found)
     headings = (
-        *("", "PREFIX", "NEXT HOP", "INTERFACE", "PEER", "PREF", "MED"),
-        *("AS PATH", "ORIGIN", "KERNEL"),
+        *("", "PREFIX", *(["PATH ID"] if with_ids else [])),
+        *("NEXT HOP", "INTERFACE", "PEER", "PREF", "MED", "AS PATH", "ORIGIN", "KERNEL"),
     )
     rows = [
         (
             "*" if route["best"] else "",
             route["prefix"],
+            *([",".join(map(str, route["pathIDs"])) or "-"] if with_ids else []),
             route["nextHop"] or "-",
             route["interface"] or "-",
             route["peer"] or "-",
@@ -106,6 +98,9 @@ def show_all(found: Sequence[RouteView]) -> list[str]:
 def _details(route: RouteView) -> list[tuple[str, str]]:
     details = [
         ("reason", route["reason"]),
+        ("via", ", ".join(route["via"])),
+        ("table", _number(route.get("table"), absent="")),
+        ("rpki", route.get("rpki", "")),
         ("preference", _number(route["preference"], absent="")),
         ("communities", " ".join(route["communities"])),
         ("large communities", " ".join(route["largeCommunities"])),

@@ -13,10 +13,16 @@ from typing import Annotated
 
 import typer
 
-from speaker.cli.options import NodeOption, RunDirOption
-from speaker.daemon import RunOptions
+from speaker.cli.options import (
+    NodeOption,
+    ProtocolOption,
+    RunDirOption,
+    StrictSecretsOption,
+    TableOption,
+)
 from speaker.daemon import run as run_daemon
 from speaker.errors import ConfigError, SpeakerError
+from speaker.run_options import RunOptions
 
 
 class LogFormat(StrEnum):
@@ -35,6 +41,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class NexthopCompat(StrEnum):
+    """What becomes of net.ipv4.nexthop_compat_mode."""
+
+    KEEP = "keep"
+    OFF = "off"
+
+
 class Loop(StrEnum):
     """Which event loop carries the router."""
 
@@ -44,7 +57,10 @@ class Loop(StrEnum):
 
 def run(
     datastore: Annotated[
-        Path, typer.Option(metavar="DIR", help="The directory of Calico's resources.")
+        Path,
+        typer.Option(
+            metavar="DIR", envvar="WREN_DATASTORE", help="The directory of Calico's resources."
+        ),
     ],
     node: NodeOption,
     run_dir: RunDirOption,
@@ -56,21 +72,35 @@ def run(
     kernel: Annotated[
         bool, typer.Option("--kernel/--no-kernel", help="Install routes into the kernel, or not.")
     ] = True,
-    table: Annotated[
-        int, typer.Option(min=1, max=2**32 - 1, help="The kernel's table for routes.")
-    ] = 254,
-    protocol: Annotated[
-        int, typer.Option(min=5, max=255, help="The number that marks our routes; 12 is BIRD's.")
-    ] = 12,
+    table: TableOption = 254,
+    protocol: ProtocolOption = 12,
+    nexthop_objects: Annotated[
+        bool,
+        typer.Option(
+            "--nexthop-objects/--no-nexthop-objects",
+            help="Let routes name next-hop objects where the kernel has them, or carry their hops.",
+        ),
+    ] = True,
+    nexthop_compat: Annotated[
+        NexthopCompat,
+        typer.Option(help="off: set net.ipv4.nexthop_compat_mode to 0; keep: leave it."),
+    ] = NexthopCompat.KEEP,
     withdraw_on_exit: Annotated[
         bool, typer.Option("--withdraw-on-exit", help="Remove our kernel routes when stopped.")
+    ] = False,
+    strict_secrets: StrictSecretsOption = False,
+    takeover: Annotated[
+        bool,
+        typer.Option(
+            "--takeover", help="Take the place of the daemon that runs: no connection is refused."
+        ),
     ] = False,
     loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.UVLOOP,
 ) -> None:
     """Run the router in the foreground until SIGTERM or SIGINT.
 
-    It needs CAP_NET_ADMIN for kernel routes (not with --no-kernel) and for TCP-MD5 keys, and
-    CAP_NET_BIND_SERVICE for port 179. Edits of the datastore take effect by themselves.
+    It needs CAP_NET_ADMIN for kernel routes (not with --no-kernel), and CAP_NET_BIND_SERVICE for
+    port 179. Edits of the datastore take effect by themselves.
     """
     if not datastore.exists():
         raise ConfigError(
@@ -84,9 +114,13 @@ def run(
         kernel=kernel,
         table=table,
         protocol=protocol,
+        nexthop_objects=nexthop_objects,
+        nexthop_compat=nexthop_compat is NexthopCompat.KEEP,
         run_dir=run_dir,
         withdraw_on_exit=withdraw_on_exit,
+        strict_secrets=strict_secrets,
         loop=loop.value,
+        takeover=takeover,
     )
     try:
         raise typer.Exit(run_daemon(options))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import TypeAlias
 
-from speaker.cli.moments import show_since
 from speaker.control.views import PeerView, StatusView
+from speaker.moments import show_since
 
 HEADINGS = ("PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "INFO")
 

@@ -74,3 +74,8 @@ def facts(pairs: Iterable[tuple[str, str]], indent: str = "") -> list[str]:
     shown = [(name, value) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
     return [f"{indent}{name.ljust(width)}{GAP}{value}" for name, value in shown]
+
+
+def count(number: int, noun: str) -> str:
+    """Give a number of things in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,20 +1,31 @@
 """Mistakes that only several documents together make.
 
 Each document is fine by itself: a name that is used twice, two BGPPeers of one scope with one
-address, a BGPPeer that makes a node its own peer. A running speaker isolates such things
+address, a BGPPeer that makes a node its own peer, pools that overlap, a password that no socket
+takes. A running speaker isolates such things
 (`speaker.config.plan` reports them as conditions); whoever validates files wants to hear of them
 before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from speaker.config.kinds import Kind
+from speaker.config.kinds import name_space
+from speaker.config.pools import overlapping
 from speaker.config.problems import Problem
 from speaker.config.report import Report
-from speaker.config.resources import BGPPeer, Node
+from speaker.config.resources import (
+    BGPConfiguration,
+    BGPPeer,
+    IPPool,
+    Node,
+    SecretKeyRef,
+    SecretResource,
+)
+from speaker.config.secrets import MAX_PASSWORD
 from speaker.config.store import duplicate
+from speaker.config.zones import peer_address
 
 
 def problems_across(reports: Sequence[Report]) -> dict[int, list[Problem]]:
@@ -24,6 +35,8 @@ def problems_across(reports: Sequence[Report]) -> dict[int, list[Problem]]:
         *_names_used_twice(reports),
         *_one_address_twice(reports),
         *_own_addresses(reports),
+        *_overlapping_pools(reports),
+        *_long_passwords(reports),
     ]:
         found.setdefault(number, []).append(problem)
     return found
@@ -35,7 +48,7 @@ def _names_used_twice(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
     for number, report in enumerate(reports):
         if not report.name:
             continue
-        stays = first.setdefault((report.kind, report.name), report)
+        stays = first.setdefault((name_space(report.kind), report.name), report)
         if stays is not report:
             found.append((number, duplicate(stays, report)))
     return found
@@ -48,12 +61,12 @@ def _one_address_twice(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
         if not isinstance(report.resource, BGPPeer) or report.resource.spec.peer_ip is None:
             continue
         spec = report.resource.spec
-        address = report.resource.spec.peer_ip.address
+        address = peer_address(report.resource)
         scope = (address, spec.node or "", str(spec.node_selector or ""))
         stays = first.setdefault(scope, report)
         if stays is not report and stays.name != report.name:
             message = f"{address} is already the peer of {stays.name} ({stays.file}:{stays.line})"
-            found.append((number, _problem(report, "same-address", message)))
+            found.append((number, report.problem("spec.peerIP", "same-address", message)))
     return found
 
 
@@ -72,10 +85,49 @@ def _own_addresses(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
             address = report.resource.spec.peer_ip.address
             if address in addresses.get(spec.node or "", ()):
                 message = f"{address} is the address of node {spec.node} itself"
-                found.append((number, _problem(report, "own-address", message)))
+                found.append((number, report.problem("spec.peerIP", "own-address", message)))
     return found
 
 
-def _problem(report: Report, rule: str, message: str) -> Problem:
-    assert report.kind == Kind.BGP_PEER
-    return Problem(report.file, report.line, 1, "spec.peerIP", rule, message)
+def _overlapping_pools(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
+    numbers = {
+        id(item.resource): number
+        for number, item in enumerate(reports)
+        if isinstance(item.resource, IPPool)
+    }
+    pools = [item.resource for item in reports if isinstance(item.resource, IPPool)]
+    found = []
+    for pool, first in overlapping(pools):
+        number = numbers[id(pool)]
+        message = f"{pool.spec.cidr} overlaps with the pool {first.name}, {first.spec.cidr}"
+        found.append((number, reports[number].problem("spec.cidr", "overlap", message)))
+    return found
+
+
+def _long_passwords(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
+    """Find passwords that no socket takes (RFC 2385 leaves the length to the system)."""
+    secrets = {
+        item.name: item.resource for item in reports if isinstance(item.resource, SecretResource)
+    }
+    found = []
+    for number, report in enumerate(reports):
+        for field, wanted in _passwords(report):
+            secret = secrets.get(wanted.name)
+            value = secret.get(wanted.key) if secret else None
+            if value is not None and len(value.reveal()) > MAX_PASSWORD:
+                message = (
+                    f"key {wanted.key} of Secret {wanted.name} has {len(value.reveal())} bytes; a "
+                    f"password has at most {MAX_PASSWORD}"
+                )
+                found.append((number, report.problem(field, "long-password", message)))
+    return found
+
+
+def _passwords(report: Report) -> Iterator[tuple[str, SecretKeyRef]]:
+    password, field = None, "spec.password"
+    if isinstance(report.resource, BGPPeer):
+        password = report.resource.spec.password
+    elif isinstance(report.resource, BGPConfiguration):
+        password, field = report.resource.spec.node_mesh_password, "spec.nodeMeshPassword"
+    if password is not None and password.secret_key_ref is not None:
+        yield field, password.secret_key_ref

@@ -13,13 +13,16 @@ close sessions that both configurations have.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TypeAlias, TypeVar
 
 from fsm.family import Family
 from policy.calico import BuiltinPolicy
 from policy.prefix import show
+from policy.resilience import Resilience
+from speaker.config.bfd import InterfaceTimers
+from speaker.config.caches import CachePlan
 from speaker.config.peerplan import OnChange, PeerPlan
 from speaker.config.plan import Origination, Plan, PolicyMode, Severity, StaticRoute
 
@@ -144,6 +147,15 @@ class Regroup(_PeerStays):
 
 
 @dataclass(frozen=True, slots=True)
+class Rebalance(_PeerStays):
+    """Kernel routes through a peer's next hops and others share the traffic anew."""
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"shares traffic anew with {self.name}: {_words(self.fields)}; no reset"
+
+
+@dataclass(frozen=True, slots=True)
 class UpdatePeer(_PeerStays):
     """A peer's plan is to be replaced; what changed shows at the next session, or never."""
 
@@ -169,14 +181,20 @@ class SetIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SetListen:
-    """Where connections are accepted; empty addresses are all."""
+    """Where connections are accepted; empty addresses are all.
+
+    Attributes:
+        for_workloads: addresses besides that the node may not have yet.
+    """
 
     port: int
     addresses: tuple[str, ...]
+    for_workloads: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Say it in one sentence."""
-        return f"listens on port {self.port} of {', '.join(self.addresses) or 'all addresses'}"
+        where = ", ".join((*self.addresses, *self.for_workloads))
+        return f"listens on port {self.port} of {where or 'all addresses'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +264,83 @@ class SetIgnoredInterfaces:
 
 
 @dataclass(frozen=True, slots=True)
+class SetDecision:
+    """How the best of several paths is chosen; all are compared anew."""
+
+    always_compare_med: bool
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        where = "between all ASes" if self.always_compare_med else "within each neighbouring AS"
+        return f"chooses all best paths anew: MED is compared {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetResilience:
+    """How flows are kept when next hops that share traffic come and go.
+
+    Attributes:
+        replaces: whether every kernel route is replaced in place; else only timers differ.
+    """
+
+    resilience: Resilience | None
+    replaces: bool
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        how = "no more" if self.resilience is None else f"by groups of {self.resilience}"
+        cost = "replaces kernel routes in place" if self.replaces else "changes groups in place"
+        return f"keeps flows {how}; {cost}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetCaches:
+    """Which caches are asked for the validity of routes, by name: before, and from now on."""
+
+    before: Mapping[str, CachePlan]
+    caches: Mapping[str, CachePlan]
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return "asks caches of RPKI: " + ", ".join(self._differences())
+
+    def _differences(self) -> Iterator[str]:
+        for name, cache in self.caches.items():
+            former = self.before.get(name)
+            if former is None:
+                yield f"also {name} at {cache.place}"
+            elif former.place != cache.place:
+                yield f"{name} at {cache.place}, no longer at {former.place}"
+            elif former != cache:
+                yield f"{name} with other intervals or limits"
+        yield from (f"no longer {name}" for name in self.before if name not in self.caches)
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeferral:
+    """How long a restart waits for peers at the most; one that is under way too."""
+
+    seconds: float
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return f"waits for peers after a restart for {self.seconds:g} s at the most"
+
+
+@dataclass(frozen=True, slots=True)
+class SetBfdTimers:
+    """How peers on which interfaces are watched by BFD."""
+
+    timers: tuple[InterfaceTimers, ...]
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        patterns = ", ".join(each.pattern for each in self.timers)
+        where = f"on {patterns}" if patterns else "everywhere to its defaults"
+        return f"sets the timers of BFD {where}; no session notices"
+
+
+@dataclass(frozen=True, slots=True)
 class SetLogSeverity:
     """How much is logged."""
 
@@ -265,6 +360,7 @@ PeerChange: TypeAlias = (
     | RefilterIn
     | RefilterOut
     | Regroup
+    | Rebalance
     | UpdatePeer
 )
 Change: TypeAlias = (
@@ -276,6 +372,11 @@ Change: TypeAlias = (
     | SetOriginations
     | SetStaticRoutes
     | SetIgnoredInterfaces
+    | SetDecision
+    | SetResilience
+    | SetCaches
+    | SetDeferral
+    | SetBfdTimers
     | SetLogSeverity
 )
 
@@ -313,7 +414,9 @@ def changes(old: Plan, new: Plan) -> list[Change]:
     anew = old.router_id != new.router_id
     for name, before in stays.items():
         # What a session is called was said by RenamePeer.
-        found += _of_a_peer(replace(before, name=name), new.peers[name], router_id_changed=anew)
+        same = before if before.name == name else replace(before, name=name)
+        if anew or same != new.peers[name]:
+            found += _of_a_peer(same, new.peers[name], router_id_changed=anew)
     found += [AddPeer(peer) for name, peer in new.peers.items() if name not in stays]
     return found
 
@@ -333,11 +436,12 @@ def _renamed(old: Plan, new: Plan) -> dict[str, str]:
 def _of_the_node(old: Plan, new: Plan) -> Iterator[Change]:
     if (old.asn, old.router_id, old.cluster_id) != (new.asn, new.router_id, new.cluster_id):
         yield SetIdentity(new.asn, new.router_id, new.cluster_id)
-    listen = (new.listen_port, new.listen_addresses)
-    if (old.listen_port, old.listen_addresses) != listen:
-        yield SetListen(*listen)
-    if old.log_severity != new.log_severity:
-        yield SetLogSeverity(new.log_severity)
+    yield from _of_the_run(old, new)
+    if old.always_compare_med != new.always_compare_med:
+        yield SetDecision(new.always_compare_med)
+    if old.resilience != new.resilience:
+        buckets = {plan.resilience and plan.resilience.buckets for plan in (old, new)}
+        yield SetResilience(new.resilience, replaces=len(buckets) == 2)
     if old.ignored_interfaces != new.ignored_interfaces:
         yield SetIgnoredInterfaces(new.ignored_interfaces)
     if old.mode != new.mode:
@@ -345,6 +449,20 @@ def _of_the_node(old: Plan, new: Plan) -> Iterator[Change]:
     for family, policy in new.policies.items():
         if old.mode != new.mode or old.policies.get(family) != policy:
             yield SetPolicy(family, policy)
+    yield from _of_routes(old, new)
+
+
+def _of_the_run(old: Plan, new: Plan) -> Iterator[Change]:
+    listen = SetListen(new.listen_port, new.listen_addresses, new.workload_addresses)
+    if SetListen(old.listen_port, old.listen_addresses, old.workload_addresses) != listen:
+        yield listen
+    if old.log_severity != new.log_severity:
+        yield SetLogSeverity(new.log_severity)
+    if old.selection_deferral != new.selection_deferral:
+        yield SetDeferral(new.selection_deferral)
+
+
+def _of_routes(old: Plan, new: Plan) -> Iterator[Change]:
     routes = (
         _minus(new.static_routes, old.static_routes),
         _minus(old.static_routes, new.static_routes),
@@ -354,6 +472,10 @@ def _of_the_node(old: Plan, new: Plan) -> Iterator[Change]:
     originated = _minus(new.originated, old.originated), _minus(old.originated, new.originated)
     if any(originated):
         yield SetOriginations(new.originated, *originated)
+    if old.caches != new.caches:
+        yield SetCaches(old.caches, new.caches)
+    if old.bfd != new.bfd:
+        yield SetBfdTimers(new.bfd)
 
 
 def _of_a_peer(old: PeerPlan, new: PeerPlan, *, router_id_changed: bool) -> Iterator[Change]:
@@ -364,26 +486,39 @@ def _of_a_peer(old: PeerPlan, new: PeerPlan, *, router_id_changed: bool) -> Iter
         return
     needed = OnChange.NOTHING
     for name in changed:
-        needed |= ON_CHANGE[name]
+        needed |= _cost(name, old)
     if needed & OnChange.RESET:
-        reason = ", ".join(_change_in_words(name, old, new) for name in changed if _resets(name))
+        reason = ", ".join(
+            _change_in_words(name, old, new)
+            for name in changed
+            if _cost(name, old) & OnChange.RESET
+        )
         yield ResetPeer(new, changed, reason)
         return
     for what, make in (
         (OnChange.REFILTER_IN, RefilterIn),
         (OnChange.REFILTER_OUT, RefilterOut),
         (OnChange.REGROUP, Regroup),
+        (OnChange.REBALANCE, Rebalance),
     ):
         if needed & what:
             yield make(new, tuple(name for name in changed if ON_CHANGE[name] & what))
-    quiet = OnChange.RESET | OnChange.REFILTER_IN | OnChange.REFILTER_OUT | OnChange.REGROUP
-    rest = tuple(name for name in changed if not ON_CHANGE[name] & quiet)
+    rest = tuple(name for name in changed if ON_CHANGE[name] in _QUIET)
     if rest:
         yield UpdatePeer(new, rest)
 
 
-def _resets(name: str) -> bool:
-    return bool(ON_CHANGE[name] & OnChange.RESET)
+_QUIET = (OnChange.NOTHING, OnChange.NEXT_SESSION)
+
+
+def _cost(name: str, old: PeerPlan) -> OnChange:
+    """Give what a change of a field costs.
+
+    A session that stands may go on by its old password, but not without any where one is asked for.
+    """
+    if name == "password" and old.password is None:
+        return OnChange.RESET
+    return ON_CHANGE[name]
 
 
 def _change_in_words(name: str, old: PeerPlan, new: PeerPlan) -> str:

@@ -1,4 +1,4 @@
-"""What fields of BGPConfiguration, Node, IPPool, BlockAffinity and Secret demand of each other.
+"""What fields of BGPConfiguration, Node, IPPool and BlockAffinity demand of each other.
 
 See `speaker.config.rules`.
 """
@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from speaker.config.problems import Violation
-from speaker.config.scalars import ScalarError, parse_community
-from speaker.config.trees import list_at, map_at, name_of, network_of, spec_of
+from speaker.config.problems import FieldPath, Violation
+from speaker.config.scalars import ScalarError, has_host_bits, parse_community, read_network
+from speaker.config.selectors import All, Selector, SelectorError, parse_selector
+from speaker.config.trees import given_asn, list_at, map_at, name_of, network_of, spec_of
 
+SERVICE_BLOCKS = ("serviceClusterIPs", "serviceExternalIPs", "serviceLoadBalancerIPs")
 DEFAULT_ONLY = (
     "nodeToNodeMeshEnabled",
     "asNumber",
@@ -72,9 +74,13 @@ def default_only(tree: Mapping[str, Any]) -> Iterator[Violation]:
 
 def zero_default_as(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Ours: AS 0 cannot be a speaker's own (RFC 7607)."""
-    spec = spec_of(tree)
-    if spec.get("asNumber") is not None and spec["asNumber"] in (0, "0", "0.0"):
-        yield Violation(("spec", "asNumber"), "as-zero", "AS 0 is reserved")
+    yield from _zero(spec_of(tree), ("spec", "asNumber"))
+
+
+def _zero(holder: Mapping[str, Any], path: FieldPath) -> Iterator[Violation]:
+    number = holder.get("asNumber")
+    if number not in (None, "") and given_asn(number) == 0:
+        yield Violation(path, "as-zero", "AS 0 is reserved (RFC 7607)")
 
 
 def everything_ignored(tree: Mapping[str, Any]) -> Iterator[Violation]:
@@ -112,8 +118,7 @@ def empty_bgp(tree: Mapping[str, Any]) -> Iterator[Violation]:
 
 def node_as_zero(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Ours: AS 0 cannot be a speaker's own (RFC 7607)."""
-    if map_at(spec_of(tree), "bgp").get("asNumber") in (0, "0", "0.0"):
-        yield Violation(("spec", "bgp", "asNumber"), "as-zero", "AS 0 is reserved")
+    yield from _zero(map_at(spec_of(tree), "bgp"), ("spec", "bgp", "asNumber"))
 
 
 def pool_encapsulation(tree: Mapping[str, Any]) -> Iterator[Violation]:
@@ -138,8 +143,12 @@ def pool_range(tree: Mapping[str, Any]) -> Iterator[Violation]:
     if network is None:
         return
     low, high, usual = (20, 32, 26) if isinstance(network, IPv4Network) else (116, 128, 122)
-    size = spec.get("blockSize", usual)
-    if not isinstance(size, int) or not low <= size <= high:
+    size = spec.get("blockSize")
+    if size in (None, ""):
+        size = usual
+    if not isinstance(size, int) or isinstance(size, bool):
+        return
+    if not low <= size <= high:
         yield Violation(("spec", "blockSize"), "range", f"blockSize is {low}–{high}")
     elif network.prefixlen > size:
         yield Violation(("spec", "cidr"), "range", f"the pool is smaller than one block (/{size})")
@@ -163,7 +172,7 @@ def pool_uses(tree: Mapping[str, Any]) -> Iterator[Violation]:
         yield from _load_balancer_pool(spec)
     if "Tunnel" in uses and spec.get("namespaceSelector"):
         yield Violation(("spec", "namespaceSelector"), "exclusive", "not with the use Tunnel")
-    if spec.get("assignmentMode") not in (None, "Automatic", "Manual"):
+    if spec.get("assignmentMode") not in (None, "", "Automatic", "Manual"):
         yield Violation(("spec", "assignmentMode"), "enum", "is neither Automatic nor Manual")
 
 
@@ -173,7 +182,8 @@ def _load_balancer_pool(spec: Mapping[str, Any]) -> Iterator[Violation]:
             yield Violation(("spec", field), "exclusive", "a LoadBalancer pool is not encapsulated")
     if spec.get("disableBGPExport") is True:
         yield Violation(("spec", "disableBGPExport"), "exclusive", "not on a LoadBalancer pool")
-    if str(spec.get("nodeSelector") or "all()").strip() != "all()":
+    selector = _selector(spec.get("nodeSelector"))
+    if selector is not None and selector.root != All():
         yield Violation(
             ("spec", "nodeSelector"), "exclusive", "a LoadBalancer pool is for all nodes: all()"
         )
@@ -182,8 +192,17 @@ def _load_balancer_pool(spec: Mapping[str, Any]) -> Iterator[Violation]:
 def pool_selectors(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Go: ``global()`` means nothing in a pool."""
     for field in ("nodeSelector", "namespaceSelector"):
-        if "global()" in str(spec_of(tree).get(field, "")):
+        selector = _selector(spec_of(tree).get(field))
+        if selector is not None and any(node == All("global") for node in selector.nodes()):
             yield Violation(("spec", field), "selector", "global() cannot be used here")
+
+
+def _selector(value: object) -> Selector | None:
+    """Read a selector; the empty one chooses all, and of one that cannot be read there is None."""
+    try:
+        return parse_selector(value.strip() if isinstance(value, str) else "")
+    except SelectorError:
+        return None
 
 
 def affinity_state(tree: Mapping[str, Any]) -> Iterator[Violation]:
@@ -195,8 +214,11 @@ def affinity_state(tree: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation(("spec", "deleted"), "deleted", "deleted must not be true")
 
 
-def trailing_newline(tree: Mapping[str, Any]) -> Iterator[Violation]:
-    """Ours: a line end at the end of a password is nearly always an accident."""
-    for key, value in map_at(tree, "stringData").items():
-        if isinstance(value, str) and value.endswith("\n"):
-            yield Violation(("stringData", key), "newline", "ends with a line end; it will be used")
+def host_bits(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: Calico takes such a CIDR, and BIRD then refuses its whole configuration."""
+    for field in (*SERVICE_BLOCKS, "prefixAdvertisements"):
+        for number, entry in enumerate(list_at(spec_of(tree), field)):
+            cidr = map_at({"entry": entry}, "entry").get("cidr")
+            if has_host_bits(cidr):
+                message = f"{cidr} has host bits set; {read_network(cidr)} is used"
+                yield Violation(("spec", field, number, "cidr"), "host-bits", message)

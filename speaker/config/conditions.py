@@ -11,6 +11,39 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class ConditionType(StrEnum):
+    """What a condition is about, in the words of Kubernetes' resources.
+
+    The first three are good when they hold, the others when they do not.
+    """
+
+    ACCEPTED = "Accepted"
+    """The document is valid and counts."""
+    RESOLVED = "Resolved"
+    """What it refers to is there."""
+    ESTABLISHED = "Established"
+    """The sessions that it leads to are up."""
+    DEGRADED = "Degraded"
+    """It works with less than it asks for."""
+    CONFLICTING = "Conflicting"
+    """Another resource contradicts it."""
+
+
+TYPES: dict[ConditionType, frozenset[str]] = {
+    ConditionType.ACCEPTED: frozenset({"Ignored", "Invalid"}),
+    ConditionType.RESOLVED: frozenset(
+        {"UnknownFilter", "NoTarget", "NoAS", "NoAddress", "OwnAddress", "GatewayFamily", "NoPlan"}
+        | {"PeerASDiffers", "PeerPortDiffers", "NothingSelected", "NoSuchNode"}
+    ),
+    ConditionType.CONFLICTING: frozenset(
+        {"DuplicatePeer", "SameAddress", "MeshOverridden", "PeersDisagree", "DuplicateName"}
+        | {"PoolsOverlap"}
+        | {"LocalASUnknown", "MeshASDiffers"}
+    ),
+}
+"""The reasons that are about each; all others say that a resource is degraded."""
+
+
 class Gravity(StrEnum):
     """How bad a condition is."""
 
@@ -32,6 +65,14 @@ class Condition:
     severity: Gravity
     reason: str
     message: str
+
+    @property
+    def type(self) -> ConditionType:
+        """Tell what it is about."""
+        return next(
+            (kind for kind, reasons in TYPES.items() if self.reason in reasons),
+            ConditionType.DEGRADED,
+        )
 
     def as_json(self) -> dict[str, str]:
         """Give it as plain data."""

@@ -17,19 +17,23 @@ nodes, nesting has a limit, and a node that contains itself is an error.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 import yaml
 
-from speaker.config.problems import FieldPath, Problem, Violation, show_path
+from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean, show_path
 
 Tree: TypeAlias = Any
 """dict, list, str, int, bool, `YamlFloat` or None."""
 
 Position: TypeAlias = tuple[int, int]
+
+Extent: TypeAlias = tuple[int, int]
+"""Where in a text something begins and ends, in characters; comments after it do not count."""
 
 MAX_UNFOLDED = 10_000
 """Nodes that aliases of one document may add."""
@@ -63,6 +67,8 @@ class Document:
         index: number of the document in its file, counted after Lists are unpacked.
         root: where in the YAML document this one begins (items of a List).
         renamed: for trees that were converted: path here → path in the file.
+        extents: where in the text the whole YAML document, its Lists and their items stand.
+        problems: what is wrong with its text and costs no more than one field.
     """
 
     file: str
@@ -71,6 +77,8 @@ class Document:
     positions: Mapping[FieldPath, Position]
     root: FieldPath = ()
     renamed: Mapping[FieldPath, FieldPath] | None = None
+    extents: Mapping[FieldPath, Extent] = field(default_factory=dict, compare=False)
+    problems: tuple[Problem, ...] = ()
 
     def at(self, path: FieldPath) -> Position:
         """Give line and column of a field, or of the nearest thing around it."""
@@ -94,80 +102,143 @@ class Document:
 def parse_documents(text: str, file: str) -> list[Document | Problem]:
     """Cut a file into its documents; what is no document becomes a problem in its place."""
     found: list[Document | Problem] = []
-    for first_line, chunk in _chunks(text):
-        for item in _documents(chunk, first_line, file):
-            if isinstance(item, Document):
-                item = Document(file, len(found), item.tree, item.positions, item.root)
-            found.append(item)
+    for chunk in chunks(text):
+        for item in _documents(chunk, file):
+            found.append(replace(item, index=len(found)) if isinstance(item, Document) else item)
     return found
 
 
-def _chunks(text: str) -> Iterator[tuple[int, str]]:
-    """Cut at ``---`` lines: (lines before the chunk, chunk), without those that are empty."""
-    starts = [0, *(match.start() for match in _SEPARATOR.finditer(text)), len(text)]
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a file, from one ``---`` to the next.
+
+    Attributes:
+        start: characters before it.
+        line: lines before it.
+    """
+
+    start: int
+    line: int
+    text: str
+
+
+def separators(text: str) -> list[int]:
+    """Give where the pieces begin that a file is cut into: its start, and its ``---`` lines."""
+    return [0, *(match.start() for match in _SEPARATOR.finditer(text))]
+
+
+def chunks(text: str) -> Iterator[Chunk]:
+    """Cut at ``---`` lines, and leave out what is empty."""
     line = 0
-    for start, end in pairwise(starts):
-        chunk = text[start:end]
-        if not _ONLY_COMMENTS.match(chunk.removeprefix("---")):
-            yield line, chunk
-        line += chunk.count("\n")
+    for start, end in pairwise([*separators(text), len(text)]):
+        chunk = Chunk(start, line, text[start:end])
+        if not _ONLY_COMMENTS.match(chunk.text.removeprefix("---")):
+            yield chunk
+        line += chunk.text.count("\n")
 
 
-def _documents(chunk: str, first_line: int, file: str) -> Iterator[Document | Problem]:
+def _documents(chunk: Chunk, file: str) -> Iterator[Document | Problem]:
     try:
-        for node in yaml.compose_all(chunk, Loader=_LOADER):
-            builder = _Builder(file, first_line)
+        for node in yaml.compose_all(chunk.text, Loader=_LOADER):
+            builder = _Builder(file, chunk)
             tree = builder.build(node, (), 0)
             if builder.problem is not None:
                 yield builder.problem
             elif tree is not None:
-                yield from _unpack(Document(file, 0, tree, builder.positions))
+                document = Document(file, 0, tree, builder.positions, extents=builder.extents)
+                yield from _unpack(document, builder.repeated)
     except yaml.MarkedYAMLError as error:
-        yield _syntax_problem(error, file, first_line)
+        yield _syntax_problem(error, file, chunk.line)
     except (yaml.YAMLError, UnicodeError) as error:
         message = str(error).partition("\n")[0]
-        yield Problem(file, first_line + 1, 1, "", "yaml", f"not readable as YAML: {message}")
+        yield Problem(file, chunk.line + 1, 1, "", "yaml", f"not readable as YAML: {message}")
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, file: str, first_line: int) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (first_line + mark.line + 1, mark.column + 1) if mark else (first_line + 1, 1)
-    words = " ".join(filter(None, (error.context, error.problem)))
+    # A name that is quoted back may be a password that begins with * or &.
+    problem = _NAMES.sub(r"\1; quote a text that begins so", error.problem or "")
+    words = " ".join(filter(None, (error.context, problem)))
     return Problem(file, line, column, "", "yaml", f"not readable as YAML: {words}")
 
 
-def _unpack(document: Document) -> Iterator[Document]:
-    """Give the items of a List, else the document itself."""
+_NAMES = re.compile(r"((?:alias|anchor)) .*")
+
+
+def _unpack(
+    document: Document, repeated: Mapping[FieldPath, Problem]
+) -> Iterator[Document | Problem]:
+    """Give the items of a List, else the document itself; each with its keys given twice."""
     tree = document.tree
-    if isinstance(tree, list):
-        yield from _items(document, tree, (), None)
-        return
     kind = tree.get("kind") if isinstance(tree, dict) else None
-    if isinstance(kind, str) and kind.endswith("List") and isinstance(tree.get("items"), list):
-        yield from _items(document, tree["items"], ("items",), kind.removesuffix("List") or None)
+    if isinstance(tree, list):
+        yield from _items(document, tree, (), None, repeated)
+    elif isinstance(kind, str) and kind.endswith(_LIST):
+        yield from _list_problems(document, repeated)
+        items = tree.get("items")
+        if isinstance(items, list):
+            kind = kind.removesuffix(_LIST) or None
+            yield from _items(document, items, ("items",), kind, repeated)
     else:
-        yield document
+        own = len(document.root)
+        yield replace(
+            document,
+            problems=tuple(
+                replace(problem, field=show_path(path[own:]))
+                for path, problem in repeated.items()
+                if path[:own] == document.root
+            ),
+        )
+
+
+_LIST = "List"
+_LIST_FIELDS = ("apiVersion", "kind", "metadata", "items")
+
+
+def _list_problems(document: Document, repeated: Mapping[FieldPath, Problem]) -> Iterator[Problem]:
+    """Find what is wrong with a List itself; one whose items are null is empty, as in Go."""
+    tree, own = document.tree, len(document.root) + 1
+    if not isinstance(tree.get("items", ""), list | None):
+        word = "must be a list" if "items" in tree else "items is required"
+        rule = "type" if "items" in tree else "required"
+        yield document.problem(Violation(("items",), rule, word))
+    for name in tree:
+        if name not in _LIST_FIELDS:
+            message = f"{name} is no field here{did_you_mean(name, _LIST_FIELDS)}"
+            yield document.problem(Violation((name,), "unknown-field", message))
+    yield from (found for path, found in repeated.items() if len(path) == own)
 
 
 def _items(
-    document: Document, items: list[Tree], under: FieldPath, kind: str | None
-) -> Iterator[Document]:
+    document: Document,
+    items: list[Tree],
+    under: FieldPath,
+    kind: str | None,
+    repeated: Mapping[FieldPath, Problem],
+) -> Iterator[Document | Problem]:
     for number, item in enumerate(items):
         if kind and isinstance(item, dict):
             # Items of a typed list may leave out what the list already says.
             item = {"apiVersion": document.tree.get("apiVersion"), "kind": kind, **item}
         root = (*document.root, *under, number)
-        yield from _unpack(Document(document.file, 0, item, document.positions, root))
+        yield from _unpack(replace(document, tree=item, root=root), repeated)
 
 
 class _Builder:
-    """Turns the nodes of one YAML document into a tree and a table of positions."""
+    """Turns the nodes of one YAML document into a tree and a table of positions.
 
-    def __init__(self, file: str, first_line: int) -> None:
+    A document that must not be looked at any further has a `problem`. A key that is given twice
+    costs no more than itself: the first one counts, and `repeated` says so by its path.
+    """
+
+    def __init__(self, file: str, chunk: Chunk) -> None:
         self.file = file
-        self.first_line = first_line
+        self.chunk = chunk
         self.positions: dict[FieldPath, Position] = {}
+        self.extents: dict[FieldPath, Extent] = {}
         self.problem: Problem | None = None
+        self.repeated: dict[FieldPath, Problem] = {}
         self._seen: set[int] = set()
         self._unfolded = 0
 
@@ -175,6 +246,8 @@ class _Builder:
         self.positions.setdefault(path, self._position(node))
         if not self._is_bounded(node, path, depth):
             return None
+        if all(step == "items" or isinstance(step, int) for step in path):
+            self.extents[path] = extent_of(node, self.chunk.text, self.chunk.start)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -185,7 +258,7 @@ class _Builder:
         return _scalar(node)
 
     def _position(self, node: yaml.Node) -> Position:
-        return self.first_line + node.start_mark.line + 1, node.start_mark.column + 1
+        return self.chunk.line + node.start_mark.line + 1, node.start_mark.column + 1
 
     def _is_bounded(self, node: yaml.Node, path: FieldPath, depth: int) -> bool:
         if self.problem is not None:
@@ -204,6 +277,13 @@ class _Builder:
         shown = show_path(path[:4])
         self.problem = self.problem or Problem(self.file, line, column, shown, rule, message)
 
+    def _repeat(self, node: yaml.Node, path: FieldPath) -> None:
+        line, column = self._position(node)
+        message = f"{path[-1]} is given twice"
+        self.repeated[path] = Problem(
+            self.file, line, column, show_path(path), "duplicate-key", message
+        )
+
     def _mapping(self, node: yaml.MappingNode, path: FieldPath, depth: int) -> dict[str, Tree]:
         tree: dict[str, Tree] = {}
         merged: dict[str, Tree] = {}
@@ -216,8 +296,8 @@ class _Builder:
                 self._refuse(key_node, path, "key", "a key must be plain text")
                 return {}
             if key in tree:
-                self._refuse(key_node, (*path, key), "duplicate-key", f"{key} is given twice")
-                return {}
+                self._repeat(key_node, (*path, key))
+                continue
             self.positions[*path, key] = self._position(key_node)
             tree[key] = self.build(value_node, (*path, key), depth + 1)
         return merged | tree
@@ -233,6 +313,60 @@ class _Builder:
                 return
             for key, value in self._mapping(source, path, depth + 1).items():
                 merged.setdefault(key, value)
+
+
+def extent_of(node: yaml.Node, text: str, start: int) -> Extent:
+    """Tell where a node stands: it ends with its last word, whatever comes before the next one.
+
+    Args:
+        node: of the piece of a file between two ``---``.
+        text: of that piece.
+        start: characters of the file before the piece.
+    """
+    end, last = node.end_mark.index, _last_leaf(node).end_mark.index
+    while end > last:
+        line = text.rfind("\n", 0, end - 1) + 1
+        if text[line:end].strip() and not text[line:end].lstrip().startswith("#"):
+            break
+        end = line
+    begin = node.start_mark.index
+    end = begin + len(text[begin : max(end, last)].rstrip())
+    return start + begin, start + end
+
+
+class Nodes:
+    """The YAML nodes of a text's documents, for who has to write into the text.
+
+    Args:
+        text: of a whole file.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._chunks = list(chunks(text))
+        self._roots: dict[int, Any] = {}
+
+    def of(self, document: Document) -> tuple[yaml.Node, Chunk]:
+        """Give the node of a document, and the piece of the file that it stands in."""
+        place = document.extents[()][0]
+        number = bisect_right(self._chunks, place, key=lambda chunk: chunk.start) - 1
+        chunk = self._chunks[number]
+        if number not in self._roots:
+            self._roots[number] = yaml.compose(chunk.text, Loader=_LOADER)
+        node = self._roots[number]
+        for step in document.root:
+            if isinstance(step, int):
+                node = node.value[step]
+            else:
+                node = next(value for key, value in node.value if key.value == step)
+        return node, chunk
+
+
+def _last_leaf(node: yaml.Node) -> yaml.Node:
+    """Find the last thing in a node whose end is known for sure."""
+    while not getattr(node, "flow_style", True) and node.value:
+        last = node.value[-1]
+        node = last[1] if isinstance(node, yaml.MappingNode) else last
+    return node
 
 
 def _key(node: yaml.Node) -> str | None:

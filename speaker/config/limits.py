@@ -12,18 +12,16 @@ beyond it:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from fsm.family import NAMES, Family, parse_family
 from speaker.config.scalars import ScalarError
 
-FAMILIES = {"ipv4": IPV4_UNICAST, "ipv6": IPV6_UNICAST}
-"""The families of keys, by their words."""
-
 _ENTRY = re.compile(
-    r"(?:(?P<family>ipv4|ipv6)\s+)?(?P<maximum>[0-9]+)(?:\s+(?P<share>[0-9]+)%)?"
+    r"(?:(?P<family>[a-z][a-z0-9/_-]*)\s+)?(?P<maximum>[0-9]+)(?:\s+(?P<share>[0-9]+)%)?"
     r"(?:\s+(?P<action>drop|down|restart)(?:\s+(?P<seconds>[0-9]+))?)?\Z"
 )
 _LARGEST, _LONGEST = 0xFFFF_FFFF, 65535
@@ -73,14 +71,20 @@ def parse_limits(text: str) -> Limits:
     for part in text.lower().split(","):
         entry = _ENTRY.match(part.strip())
         if entry is None:
-            form = "[ipv4|ipv6] NUMBER [SHARE%] [drop|restart SECONDS|down]"
+            form = "[FAMILY] NUMBER [SHARE%] [drop|restart SECONDS|down]"
             raise ScalarError("value", f"{part.strip()!r} is not {form}")
-        word = entry["family"]
-        for family in FAMILIES.values() if word is None else (FAMILIES[word],):
+        for family in _families(entry["family"]):
             if family in found:
                 raise ScalarError("value", f"{text!r}: there are two limits for {family}")
             found[family] = _limit(entry)
     return tuple(sorted(found.items()))
+
+
+def _families(word: str | None) -> Iterable[Family]:
+    try:
+        return NAMES.values() if word is None else (parse_family(word),)
+    except ValueError as error:
+        raise ScalarError("value", str(error)) from None
 
 
 def _limit(entry: re.Match[str]) -> PrefixLimit:

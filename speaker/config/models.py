@@ -9,11 +9,20 @@ the second from the first. Types of fields are plain Python types with one parse
 from __future__ import annotations
 
 from enum import StrEnum
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
+from policy.as_path_regex import AsPathRegex
+from policy.operations import NextHopWord
 from speaker.config import scalars
 from speaker.config.problems import did_you_mean
 from speaker.config.selectors import Selector, SelectorError, parse_selector
@@ -27,8 +36,10 @@ _ACRONYMS = {
     "ipip": "IPIP",
     "vxlan": "VXLAN",
     "mac": "MAC",
+    "med": "MED",
     "ipv4": "IPv4",
     "ipv6": "IPv6",
+    "vrps": "VRPs",
 }
 
 
@@ -41,7 +52,14 @@ def calico_name(name: str) -> str:
 class Model(BaseModel):
     """Part of a resource: frozen, strict, with Calico's field names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=calico_name)
+    # Built when the first document of the kind is read: most clusters hold some of the kinds only.
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=calico_name,
+        defer_build=True,
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +85,7 @@ def fields_of(model: type[BaseModel]) -> frozenset[str]:
     )
 
 
-def _selector(value: object) -> Selector:
+def read_selector(value: object) -> Selector:
     if not isinstance(value, str):
         raise scalars.ScalarError("selector", "a selector is text")
     if len(value) > 1024:
@@ -79,7 +97,7 @@ def _selector(value: object) -> Selector:
         raise scalars.ScalarError("selector", f"not a selector: {error}") from error
 
 
-def _text_map(value: object) -> object:
+def read_text_map(value: object) -> object:
     if not isinstance(value, dict):
         return value
     return {key: scalars.as_text(item) for key, item in value.items()}
@@ -88,7 +106,7 @@ def _text_map(value: object) -> object:
 _E = TypeVar("_E", bound=StrEnum)
 
 
-class _EnumParser:
+class EnumParser:
     """Read a word of an enumeration, in its own spelling."""
 
     def __init__(self, words: type[StrEnum]) -> None:
@@ -106,7 +124,7 @@ class _EnumParser:
 
 def word_of(words: type[_E]) -> Any:
     """Make the validator of a field that takes one of some words."""
-    return PlainValidator(_EnumParser(words))
+    return PlainValidator(EnumParser(words))
 
 
 AsNumber: TypeAlias = Annotated[int, BeforeValidator(scalars.parse_asn)]
@@ -114,20 +132,32 @@ Ip: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_ip)]
 Ipv4: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_ipv4)]
 Ipv6: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_ipv6)]
 PeerIp: TypeAlias = Annotated[scalars.Endpoint, PlainValidator(scalars.parse_peer_ip)]
+Host: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_host)]
 Duration: TypeAlias = Annotated[float, PlainValidator(scalars.parse_duration)]
 Name: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_name)]
-SelectorText: TypeAlias = Annotated[Selector, PlainValidator(_selector)]
+SelectorText: TypeAlias = Annotated[Selector, PlainValidator(read_selector)]
 Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(scalars.parse_network)]
+LongNetwork: TypeAlias = Annotated[
+    IPv4Network | IPv6Network, PlainValidator(scalars.parse_long_network)
+]
 MaskedNetwork: TypeAlias = Annotated[
     IPv4Network | IPv6Network, PlainValidator(scalars.parse_masked_network)
 ]
 Ipv4Interface: TypeAlias = Annotated[IPv4Interface, PlainValidator(scalars.parse_ipv4_interface)]
 Ipv6Interface: TypeAlias = Annotated[IPv6Interface, PlainValidator(scalars.parse_ipv6_interface)]
 CommunityText: TypeAlias = Annotated[scalars.Community, PlainValidator(scalars.parse_community)]
+CommunityPatternText: TypeAlias = Annotated[
+    scalars.CommunityOrPattern, PlainValidator(scalars.parse_community_pattern)
+]
+AsPathRegexText: TypeAlias = Annotated[AsPathRegex, PlainValidator(scalars.parse_as_path_regex)]
+NextHopText: TypeAlias = Annotated[
+    IPv4Address | IPv6Address | NextHopWord, PlainValidator(scalars.parse_next_hop)
+]
+Unsigned: TypeAlias = Annotated[int, Field(ge=0, le=2**32 - 1)]
 InterfacePattern: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_interface_pattern)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 Priority: TypeAlias = Annotated[int, Field(ge=1, le=scalars.MAX_PRIORITY)]
-TextMap: TypeAlias = Annotated[dict[str, str], BeforeValidator(_text_map)]
+TextMap: TypeAlias = Annotated[dict[str, str], BeforeValidator(read_text_map)]
 
 
 class Metadata(Model):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from speaker.config.annotations import TEXT_MAPS
 from speaker.config.problems import Violation
-from speaker.config.scalars import ScalarError, parse_asn, parse_duration, parse_ip
-from speaker.config.trees import Check, asn_of, endpoint_of, spec_of, text_map
+from speaker.config.scalars import ScalarError, parse_duration, parse_ip
+from speaker.config.trees import Check, endpoint_of, given_asn, spec_of, text_map
+
+_INTERFACE = "wren.bgp/interface"
+_LINK_LOCAL = ip_network("fe80::/10")
 
 MAX_RESTART_TIME = 4095
 """Seconds that fit the capability's twelve bits (RFC 4724 §3)."""
@@ -29,7 +33,7 @@ def exclusive(first: str, second: str) -> Check:
 def no_asn_with_peer_selector(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """CRD: with peerSelector the AS is the selected nodes' own, so asNumber is absent or 0."""
     spec = spec_of(tree)
-    if spec.get("peerSelector") and asn_of(spec.get("asNumber", 0)):
+    if spec.get("peerSelector") and given_asn(spec.get("asNumber")):
         yield Violation(
             ("spec", "asNumber"),
             "exclusive",
@@ -40,24 +44,20 @@ def no_asn_with_peer_selector(tree: Mapping[str, Any]) -> Iterator[Violation]:
 def local_workloads_need_an_as(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """CRD: localWorkloadSelector demands an asNumber other than 0."""
     spec = spec_of(tree)
-    if spec.get("localWorkloadSelector") and spec.get("asNumber") in (None, 0, "0", ""):
+    if spec.get("localWorkloadSelector") and given_asn(spec.get("asNumber")) == 0:
         yield Violation(
             ("spec", "asNumber"), "required", "localWorkloadSelector needs an asNumber above 0"
         )
 
 
 def as_zero(tree: Mapping[str, Any]) -> Iterator[Violation]:
-    """Ours: AS 0 may not be a peer's (RFC 7607); BIRD refuses its whole configuration for it."""
-    spec = spec_of(tree)
-    for field in ("asNumber", "localASNumber"):
-        if spec.get(field) is None or (spec.get("peerSelector") and field == "asNumber"):
-            continue
-        try:
-            number = parse_asn(spec[field])
-        except ScalarError:
-            continue
-        if number == 0 and not (field == "asNumber" and spec.get("localWorkloadSelector")):
-            yield Violation(("spec", field), "as-zero", "AS 0 is reserved (RFC 7607)")
+    """Ours: AS 0 is nobody's (RFC 7607); BIRD refuses its whole configuration for it.
+
+    Of asNumber Calico takes 0 for *not given*, so `no_asn` warns of it there.
+    """
+    number = spec_of(tree).get("localASNumber")
+    if number not in (None, "") and given_asn(number) == 0:
+        yield Violation(("spec", "localASNumber"), "as-zero", "AS 0 is reserved (RFC 7607)")
 
 
 def next_hop_modes(tree: Mapping[str, Any]) -> Iterator[Violation]:
@@ -102,6 +102,23 @@ def passive_with_peer_selector(tree: Mapping[str, Any]) -> Iterator[Violation]:
             )
 
 
+def link_local_needs_interface(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: a link-local peerIP needs its link; BIRD refuses its whole configuration without."""
+    endpoint = endpoint_of(spec_of(tree).get("peerIP"))
+    named = [path for path in TEXT_MAPS if _INTERFACE in text_map(tree, path)]
+    of_link = endpoint is not None and ip_address(endpoint.address) in _LINK_LOCAL
+    if of_link and not named:
+        yield Violation(
+            ("spec", "peerIP"),
+            "link-local",
+            f"{spec_of(tree)['peerIP']} is link-local: {_INTERFACE} has to say on which interface",
+        )
+    for path in named if not of_link else ():
+        yield Violation(
+            (*path, _INTERFACE), "link-local", f"{_INTERFACE} is for a link-local peerIP only"
+        )
+
+
 def no_target(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Ours: Calico accepts a BGPPeer without target and then skips it."""
     spec = spec_of(tree)
@@ -114,9 +131,10 @@ def no_target(tree: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def no_asn(tree: Mapping[str, Any]) -> Iterator[Violation]:
-    """Ours: a peerIP without AS validates in Calico and is skipped at run time."""
+    """Ours: a peerIP without AS, or with AS 0, validates in Calico and is skipped at run time."""
     spec = spec_of(tree)
-    if spec.get("peerIP") and spec.get("asNumber") is None:
+    by_address = spec.get("peerIP") and not spec.get("peerSelector")
+    if by_address and given_asn(spec.get("asNumber")) == 0:
         yield Violation(("spec", "asNumber"), "no-as", "no asNumber: the peer will be skipped")
 
 

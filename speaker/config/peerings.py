@@ -2,8 +2,9 @@
 
 Three passes over the BGPPeers as Calico makes them: global ones, those of named or selected
 nodes, and the reverse halves that the other ends of a BGPPeer get by themselves; then the mesh.
-What is taken stays taken: explicit beats reverse, global beats node-specific, explicit beats
-mesh. Where Calico's winner is random, here the first by name wins and the loser becomes a
+Peerings with local workloads are among the first two: Felix has decided which workload a BGPPeer
+means. What is taken stays taken: explicit beats reverse, global beats node-specific, explicit
+beats mesh. Where Calico's winner is random, here the first by name wins and the loser becomes a
 condition. The result is a list of `Peering`, which still points to its BGPPeer;
 `speaker.config.peers` makes plans of it.
 
@@ -14,14 +15,19 @@ passive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from fsm.family import Afi
+from speaker.config.agreement import Agreement, Half
 from speaker.config.cluster import BGP_PORT, Cluster, Member
 from speaker.config.conditions import Conditions
 from speaker.config.peerplan import PeerKind
 from speaker.config.resources import BGPPeer, ReversePeering
+from speaker.config.workloads import Workload
+from speaker.config.zones import is_link_local, peer_address
+
+_IN_NAMES = str.maketrans(".:%", "___")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,14 @@ class Peering:
     """One end of a peering.
 
     Attributes:
+        address: of the other end, a link-local one with its zone.
         peer: the BGPPeer; None for the mesh.
         port: None where nobody said one.
         remote: the node at the other end, where a selector or the reverse pass tells.
         by_address: the BGPPeer names the address itself.
         passive: never connects.
         standing: no session is opened for it, but one that stands goes on.
+        reverse: this node got it by itself, by a BGPPeer of the other end.
     """
 
     kind: PeerKind
@@ -46,6 +54,21 @@ class Peering:
     by_address: bool = False
     passive: bool = False
     standing: bool = False
+    reverse: bool = False
+
+    @property
+    def half(self) -> Half:
+        """Give what the other end has to agree with, of one that a BGPPeer asks for."""
+        assert self.peer is not None
+        return Half(
+            self.peer,
+            self.blame,
+            self.address,
+            self.asn,
+            by_address=self.by_address,
+            passive=self.passive,
+            reverse=self.reverse,
+        )
 
     @property
     def afi(self) -> Afi:
@@ -66,7 +89,7 @@ class Peering:
             PeerKind.NODE: "Node",
             PeerKind.LOCAL_WORKLOAD: "Local_Workload",
         }[self.kind]
-        name = f"{word}_{self.address.replace('.', '_').replace(':', '_')}"
+        name = f"{word}_{self.address.translate(_IN_NAMES)}"
         if self.port is not None and self.kind is not PeerKind.MESH:
             name += f"_port_{self.port}"
         return name
@@ -78,7 +101,11 @@ class Peering:
 
 
 def peerings_of(
-    cluster: Cluster, peers: list[BGPPeer], me: Member, conditions: Conditions
+    cluster: Cluster,
+    peers: list[BGPPeer],
+    me: Member,
+    conditions: Conditions,
+    workloads: Sequence[Workload] = (),
 ) -> list[Peering]:
     """Compute all halves that stand on a node, sorted by name.
 
@@ -87,42 +114,72 @@ def peerings_of(
         peers: all BGPPeers, sorted by name.
         me: the node.
         conditions: takes what is wrong.
+        workloads: of the node, as Felix tells.
     """
-    return _Computation(cluster, peers, me, conditions).run()
+    return _Computation(cluster, peers, me, conditions, workloads).run()
 
 
 class _Computation:
     """The passes for one node."""
 
     def __init__(
-        self, cluster: Cluster, peers: list[BGPPeer], me: Member, conditions: Conditions
+        self,
+        cluster: Cluster,
+        peers: list[BGPPeer],
+        me: Member,
+        conditions: Conditions,
+        workloads: Sequence[Workload],
     ) -> None:
         self._cluster = cluster
         self._peers = peers
         self._me = me
         self._conditions = conditions
+        self._workloads = sorted(workloads)
         self._global: dict[tuple[str, int | None], Peering] = {}
         self._own: dict[tuple[str, int | None], Peering] = {}
+        self._agreement = Agreement(cluster, peers, me, conditions)
 
     def run(self) -> list[Peering]:
+        self._find_shared_addresses()
+        for peer in self._peers:
+            self._find_nobody(peer)
         for peer in self._peers:
             if _is_global(peer):
                 self._take(self._global, self._forward(peer))
         for peer in self._peers:
-            if not _is_global(peer) and self._concerns(peer, self._me):
+            if not _is_global(peer) and self._cluster.concerns(peer, self._me):
                 self._take(self._own, self._forward(peer))
-        for peer in self._peers:
+        # The other end prefers its global BGPPeers, so their halves come first here too.
+        for peer in sorted(self._peers, key=_is_global, reverse=True):
             for peering in self._reverse(peer):
                 self._own.setdefault(peering.key, peering)
+                self._compare(peering)
         explicit = self._one_for_each_address(self._explicit())
         return sorted([*explicit.values(), *self._mesh(explicit)], key=lambda item: item.name)
 
-    def _concerns(self, peer: BGPPeer, member: Member) -> bool:
-        """Tell whether a node is among those that a BGPPeer is for."""
-        if peer.spec.node is not None:
-            return peer.spec.node == member.name
-        selector = peer.spec.node_selector
-        return selector is None or selector.matches(member.labels)
+    def _find_nobody(self, peer: BGPPeer) -> None:
+        """Find a BGPPeer that is for no node, or that would peer with none."""
+        spec, blame = peer.spec, f"BGPPeer/{peer.name}"
+        if spec.node is not None and self._cluster.member(spec.node) is None:
+            self._conditions.warn(blame, "NoSuchNode", f"there is no Node {spec.node}")
+        for field, selector in (
+            ("nodeSelector", spec.node_selector),
+            ("peerSelector", spec.peer_selector),
+        ):
+            if selector is not None and not self._cluster.census.chosen(selector):
+                message = f"{field} {selector} matches no node"
+                self._conditions.warn(blame, "NothingSelected", message)
+
+    def _find_shared_addresses(self) -> None:
+        """Find addresses that several nodes say are theirs: no session can tell them apart."""
+        for address, (first, *others) in self._cluster.holders.items():
+            for member in others:
+                self._conditions.error(
+                    f"Node/{member.name}",
+                    "SameAddress",
+                    f"{address} is also the address of node {first.name}; in the mesh only the "
+                    "first by name is a peer",
+                )
 
     def _take(self, taken: dict[tuple[str, int | None], Peering], found: Iterator[Peering]) -> None:
         for peering in found:
@@ -135,13 +192,20 @@ class _Computation:
                     "name and is used",
                 )
 
+    def _compare(self, peering: Peering) -> None:
+        """See whether a peering that is not used says anything else than the one that is."""
+        used = self._global.get(peering.key) or self._own[peering.key]
+        own = self._me.address(peering.afi)
+        if used.peer is not peering.peer and own is not None:
+            self._agreement.between(used.half, peering.half, own)
+
     def _forward(self, peer: BGPPeer) -> Iterator[Peering]:
         """Give the peerings with the remote ends that a BGPPeer names."""
         spec = peer.spec
         kind = PeerKind.GLOBAL if _is_global(peer) else PeerKind.NODE
         if spec.local_workload_selector is not None:
-            return
-        if spec.peer_selector is not None:
+            yield from self._with_workloads(peer)
+        elif spec.peer_selector is not None:
             for remote in self._cluster.selected(spec.peer_selector):
                 yield from self._with_node(kind, peer, remote)
         elif spec.peer_ip is not None:
@@ -150,6 +214,23 @@ class _Computation:
             self._conditions.error(
                 f"BGPPeer/{peer.name}", "NoTarget", "it names nobody to peer with and is skipped"
             )
+
+    def _with_workloads(self, peer: BGPPeer) -> Iterator[Peering]:
+        """Give the peerings with this node's workloads that Felix says a BGPPeer has chosen."""
+        if not peer.spec.as_number:
+            self._conditions.error(
+                f"BGPPeer/{peer.name}", "NoAS", "it has no asNumber for its workloads; skipped"
+            )
+            return
+        for workload in self._workloads:
+            for address in workload.addresses if workload.peer == peer.name else ():
+                yield Peering(
+                    PeerKind.LOCAL_WORKLOAD,
+                    address,
+                    peer.spec.as_number,
+                    peer=peer,
+                    passive=True,
+                )
 
     def _with_node(self, kind: PeerKind, peer: BGPPeer, remote: Member) -> Iterator[Peering]:
         for _, address in remote.addresses():
@@ -175,7 +256,7 @@ class _Computation:
         port = endpoint.port if endpoint.port is not None else self._port_towards(peer)
         yield Peering(
             kind,
-            endpoint.address,
+            peer_address(peer),
             peer.spec.as_number,
             port,
             peer,
@@ -219,18 +300,19 @@ class _Computation:
         afis = self._meant_families(peer)
         if not afis:
             return
-        for other in self._cluster.members:
-            if other.name == self._me.name or not self._concerns(peer, other):
+        for other in self._cluster.concerned(peer):
+            if other.name == self._me.name:
                 continue
             for peering in self._with_node(PeerKind.NODE, peer, other):
                 if peering.afi in afis:
-                    yield peering
+                    yield replace(peering, reverse=True)
 
     def _meant_families(self, peer: BGPPeer) -> tuple[Afi, ...]:
         """Tell in which families this node is a remote end of a BGPPeer."""
         spec = peer.spec
         if spec.peer_selector is not None:
-            return (Afi.IPV4, Afi.IPV6) if spec.peer_selector.matches(self._me.labels) else ()
+            chosen = self._cluster.chooses(spec.peer_selector, self._me)
+            return (Afi.IPV4, Afi.IPV6) if chosen else ()
         if spec.peer_ip is None or self._me not in self._owners(peer):
             return ()
         # Calico also drops a node whose own port equals the peerIP's when the default's differs;
@@ -246,11 +328,15 @@ class _Computation:
             if self._is_possible(peering):
                 yield peering
         for key, peering in self._own.items():
-            if key not in self._global and self._is_possible(peering):
+            if key in self._global:
+                self._compare(peering)
+            elif self._is_possible(peering):
                 yield peering
 
     def _is_possible(self, peering: Peering) -> bool:
         own = self._me.address(peering.afi)
+        if is_link_local(peering.address):
+            return True
         if own is None:
             if peering.by_address:
                 self._conditions.warn(
@@ -268,6 +354,8 @@ class _Computation:
                     f"{own} is the address of node {self._me.name} itself; no session",
                 )
             return False
+        if peering.by_address:
+            self._agreement.with_owners(peering.half, own)
         return True
 
     def _one_for_each_address(self, peerings: Iterator[Peering]) -> dict[str, Peering]:
@@ -292,6 +380,12 @@ class _Computation:
         """
         if not self._cluster.mesh:
             return []
+        if self._me.cluster_id is None:
+            self._agreement.of_mesh(
+                other
+                for other in self._cluster.members
+                if other.name != self._me.name and other.cluster_id is None
+            )
         found: dict[str, Peering] = {}
         for other in self._cluster.members:
             if other.name == self._me.name:
@@ -319,13 +413,7 @@ class _Computation:
                 "MeshOverridden",
                 f"{explicit[address].name} takes the place of the mesh session with {other.name}",
             )
-        elif address in found and not found[address].standing:
-            self._conditions.error(
-                f"Node/{other.name}",
-                "SameAddress",
-                f"{address} is also the address of another node; only the first by name is a peer",
-            )
-        else:
+        elif address not in found or found[address].standing:
             # Calico gives a node without own AS the AS of whoever looks, not the cluster's.
             asn = other.asn or self._cluster.asn_of(self._me)
             found[address] = Peering(

@@ -15,8 +15,10 @@ from typing import Any
 from fsm.family import Afi, Family
 from policy.filters import Rule
 from policy.roles import Role
-from speaker.config.annotations import AddPathMode
+from speaker.config.add_path import AddPathMode
+from speaker.config.key_values import AigpMode, BlackholeMode
 from speaker.config.limits import Limits
+from speaker.config.requirements import Requirement
 from speaker.config.resources import GatewayMode, NextHopMode, RestartMode
 from speaker.config.secrets import Secret
 
@@ -38,6 +40,8 @@ class OnChange(Flag):
     """The peer joins another export group and hears everything again."""
     RESET = 16
     """The session is closed and opened again."""
+    REBALANCE = 32
+    """The kernel's routes share the traffic anew."""
 
 
 class PeerKind(StrEnum):
@@ -61,21 +65,40 @@ class PeerPlan:
     Attributes:
         name: ``Mesh_10_0_0_2``, ``Global_…``, ``Node_…_port_179``.
         resource: the BGPPeer it comes from, empty for the mesh.
-        address: canonical text.
+        address: canonical text, a link-local one with its zone (``fe80::2%eth0``).
         families: what the session carries.
         source_address: the local address the connection is bound to, or None.
         cluster_id: our own cluster id, for clients only (RFC 4456 §7).
+        password: of the TCP connection (RFC 2385); the first one costs a reset.
         ttl_security: how many hops away the peer may be (RFC 5082); 0 is off.
         allow_local_as: how often our own AS may stand in a received path.
         connect_retry: seconds between attempts.
         connect_delay: seconds before the first attempt.
         idle_hold: the shortest and the longest wait after a session fell, seconds.
-        max_prefixes: what the peer may tell, by family.
+        send_hold_time: seconds for which the peer may take nothing, 0 for ever; None is the rule of
+            RFC 9687 §6.
+        delay_open: seconds for which the peer may say its OPEN first.
+        add_path: which way several paths to a prefix may travel (RFC 7911).
+        best_paths: how many of them are sent where several may be; None is all.
+        four_octet_as: whether AS numbers of four octets are offered (RFC 6793).
+        require: capabilities that the peer must have, of those that are offered.
+        max_prefixes: what the peer may tell, by family; where it tells several paths, each counts.
+        max_prefixes_out: what the peer may be told, by family; each of several paths counts.
+        graceful_shutdown: whether that community is honoured (RFC 8326).
+        blackhole: for which routes that community is honoured (RFC 7999).
+        enforce_first_as: whether an AS_PATH must begin with the peer's AS (RFC 4271 §6.3).
+        as_sets: whether sets may stand in an AS_PATH (RFC 9774).
+        aigp: whether AIGP is read and told, and given to routes made here; None: it is read and
+            told inside the AS (RFC 7311 §3.3).
         role: ours on the session, between two ASes only (RFC 9234 §4).
         strict_role: a peer that does not tell its own is refused.
         fqdn: the name that the peer is told, empty for none.
         software_version: whether the peer is told what we run.
+        weight: how much of the traffic its next hops take where several share it, 1–256.
+        extended_next_hop: IPv4 routes may have IPv6 next hops (RFC 8950 §4).
         restart_time: of graceful restart (RFC 4724), or the stale time of LLGR (RFC 9494).
+        table: of the kernel, that routes of an external network go into; None is the node's own.
+        extensions: keys and values that mean nothing to the protocol, but to others perhaps.
         import_rules: of all filters in their order, by family.
     """
 
@@ -91,7 +114,7 @@ class PeerPlan:
     source_address: str | None = planned(OnChange.RESET, None)
     rr_client: bool = planned(OnChange.REGROUP | OnChange.REFILTER_IN, False)
     cluster_id: int | None = planned(OnChange.REGROUP | OnChange.REFILTER_IN, None)
-    password: Secret | None = planned(OnChange.RESET, None)
+    password: Secret | None = planned(OnChange.NEXT_SESSION, None)
     ttl_security: int = planned(OnChange.RESET, 0)
     allow_local_as: int = planned(OnChange.REFILTER_IN, 0)
     next_hop_mode: NextHopMode = planned(OnChange.REGROUP, NextHopMode.AUTO)
@@ -100,19 +123,34 @@ class PeerPlan:
     connect_retry: float = planned(OnChange.NEXT_SESSION, 5.0)
     connect_delay: float = planned(OnChange.NEXT_SESSION, 2.0)
     idle_hold: tuple[float, float] = planned(OnChange.NEXT_SESSION, (5.0, 30.0))
+    send_hold_time: float | None = planned(OnChange.NEXT_SESSION, None)
+    delay_open: float = planned(OnChange.NEXT_SESSION, 0.0)
     restart_time: int = planned(OnChange.NEXT_SESSION, 120)
     restart_mode: RestartMode = planned(OnChange.NEXT_SESSION, RestartMode.GRACEFUL)
     graceful_restart: bool = planned(OnChange.NEXT_SESSION, True)
     add_path: AddPathMode = planned(OnChange.RESET, AddPathMode.OFF)
+    best_paths: int | None = planned(OnChange.REGROUP, None)
     enhanced_refresh: bool = planned(OnChange.NEXT_SESSION, True)
     extended_messages: bool = planned(OnChange.RESET, False)
+    extended_next_hop: bool = planned(OnChange.RESET, False)
+    four_octet_as: bool = planned(OnChange.RESET, True)
+    require: tuple[Requirement, ...] = planned(OnChange.NEXT_SESSION, ())
     max_prefixes: Limits = planned(OnChange.REFILTER_IN, ())
+    max_prefixes_out: Limits = planned(OnChange.REGROUP, ())
+    graceful_shutdown: bool = planned(OnChange.REFILTER_IN, False)
+    blackhole: BlackholeMode = planned(OnChange.REFILTER_IN, BlackholeMode.OFF)
+    enforce_first_as: bool = planned(OnChange.REFILTER_IN, False)
+    as_sets: bool = planned(OnChange.REFILTER_IN, True)
+    aigp: AigpMode | None = planned(OnChange.REFILTER_IN | OnChange.REGROUP, None)
     role: Role | None = planned(OnChange.RESET, None)
     strict_role: bool = planned(OnChange.NEXT_SESSION, False)
     fqdn: str = planned(OnChange.NEXT_SESSION, "")
     software_version: bool = planned(OnChange.NEXT_SESSION, False)
+    weight: int = planned(OnChange.REBALANCE, 1)
     bfd: bool = planned(OnChange.NOTHING, False)
     gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
+    table: int | None = planned(OnChange.RESET, None)
+    extensions: tuple[tuple[str, str], ...] = planned(OnChange.NOTHING, ())
     filters: tuple[str, ...] = planned(OnChange.NOTHING, ())
     import_rules: tuple[tuple[Family, tuple[Rule, ...]], ...] = planned(OnChange.REFILTER_IN, ())
     export_rules: tuple[tuple[Family, tuple[Rule, ...]], ...] = planned(OnChange.REFILTER_OUT, ())

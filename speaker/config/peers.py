@@ -1,46 +1,75 @@
 """From a peering to the plan of its session.
 
 `speaker.config.peerings` says who peers with whom; here is how: AS numbers, timers, filters,
-password, reflection. Which field of a BGPPeer is honoured depends on the kind of peering, as in
-Calico: localASNumber and numAllowedLocalASNumbers only where the BGPPeer names the address,
-filters never on the mesh, and so on.
+password, reflection. Which field of a BGPPeer is honoured for which kind of peering is said by
+`speaker.config.honoured`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from fsm.family import Afi, Family, Safi
-from policy.filters import Direction, Rule
+from fsm.family import IPV4_UNICAST, RELAYED, Afi, Family, Safi
+from policy.filters import Action, Direction, Rule
 from policy.roles import Role
-from speaker.config.annotations import AddPathMode, PeerOptions, PolicyMode, peer_options
+from policy.vrps import Validity
+from speaker.config.add_path import AddPath, AddPathMode
+from speaker.config.annotations import PeerOptions, peer_options
 from speaker.config.cluster import BGP_PORT, Cluster, Member
 from speaker.config.conditions import Conditions
+from speaker.config.filter_resources import BGPFilter
 from speaker.config.filters import rules_of
+from speaker.config.honoured import honoured
+from speaker.config.key_values import BlackholeMode
+from speaker.config.keys import PREFIX, PolicyMode
 from speaker.config.kinds import Kind
 from speaker.config.limits import Limits
 from speaker.config.peer_rules import MAX_RESTART_TIME
 from speaker.config.peerings import Peering, peerings_of
 from speaker.config.peerplan import PeerPlan
+from speaker.config.policy_resources import RoutePolicy
+from speaker.config.requirements import Requirement
 from speaker.config.resources import (
-    BGPFilter,
     BGPPeerSpec,
     FailureDetectionMode,
     NextHopMode,
-    Password,
     RestartMode,
+    SecretKeyRef,
     SourceAddress,
 )
 from speaker.config.scalars import whole_seconds
 from speaker.config.secrets import MAX_PASSWORD, Secret
 from speaker.config.store import Resources
+from speaker.config.workloads import Workload
+from speaker.config.zones import is_link_local
 
 HOLD_TIME = {PolicyMode.CALICO: 240, PolicyMode.PLAIN: 90}
 """Offered Hold Time, seconds: BIRD's in Calico, RFC 4271 §10's else."""
 
 CONNECT_DELAY = {PolicyMode.CALICO: 2.0, PolicyMode.PLAIN: 0.0}
-ADD_PATH = {PolicyMode.CALICO: AddPathMode.BOTH, PolicyMode.PLAIN: AddPathMode.OFF}
+ADD_PATH = {PolicyMode.CALICO: AddPath(AddPathMode.BOTH), PolicyMode.PLAIN: AddPath()}
 RESTART_TIME = {RestartMode.GRACEFUL: 120, RestartMode.LONG_LIVED: 3600}
+
+
+_REJECT_INVALID = Rule(
+    Action.REJECT, rpki=Validity.INVALID, reason="Invalid by RPKI", origin=f"{PREFIX}rejectInvalid"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """All sessions of a node.
+
+    Attributes:
+        peers: to be opened.
+        standing: that may go on if they stand (`Plan.standing`).
+        held: that are held down (`Plan.held`).
+    """
+
+    peers: dict[str, PeerPlan]
+    standing: dict[str, PeerPlan]
+    held: tuple[tuple[str, str], ...]
 
 
 def plan_peers(
@@ -50,21 +79,21 @@ def plan_peers(
     mode: PolicyMode,
     router_id: int,
     conditions: Conditions,
-) -> tuple[dict[str, PeerPlan], dict[str, PeerPlan]]:
-    """Compute all sessions of a node, by name and sorted by it.
-
-    Returns:
-        Those to be held, and those that may go on if they stand (`Plan.standing`).
-    """
-    planner = _Planner(resources, cluster, me, mode, router_id, conditions)
-    quiet = _Planner(resources, cluster, me, mode, router_id, Conditions())
+    workloads: Sequence[Workload] = (),
+    *,
+    strict_secrets: bool = False,
+) -> Sessions:
+    """Compute all sessions of a node, by name and sorted by it."""
+    planner = _Planner(resources, cluster, me, mode, router_id, conditions, strict_secrets)
+    quiet = _Planner(resources, cluster, me, mode, router_id, Conditions(), strict_secrets)
     plans: dict[str, PeerPlan] = {}
     standing: dict[str, PeerPlan] = {}
-    for peering in peerings_of(cluster, list(resources.peers.values()), me, conditions):
+    peers = list(resources.peers.values())
+    for peering in peerings_of(cluster, peers, me, conditions, workloads):
         plan = (quiet if peering.standing else planner).plan(peering)
         if plan is not None:
             (standing if peering.standing else plans)[plan.name] = plan
-    return plans, standing
+    return Sessions(plans, standing, tuple(planner.held))
 
 
 class _Planner:
@@ -78,23 +107,31 @@ class _Planner:
         mode: PolicyMode,
         router_id: int,
         conditions: Conditions,
+        strict_secrets: bool,
     ) -> None:
+        self.held: list[tuple[str, str]] = []
+        self._strict_secrets = strict_secrets
         self._resources = resources
         self._cluster = cluster
         self._me = me
         self._mode = mode
         self._router_id = router_id
         self._conditions = conditions
+        self._tables = dict(cluster.options_of(me.name).external_networks or ())
+        self._rejects_invalid = cluster.options_of(me.name).reject_invalid is True
 
     def plan(self, peering: Peering) -> PeerPlan | None:
         """Make the plan of one session, or None with a condition."""
-        spec = peering.peer.spec if peering.peer else BGPPeerSpec()
+        spec = honoured(peering)
         options = self._options(peering)
-        local_asn = self._local_asn(peering, spec)
+        local_asn = self._local_asn(spec)
         if local_asn == 0 or peering.asn == 0:
             self._conditions.error(peering.blame, "NoAS", "AS 0 is reserved; the peer is skipped")
             return None
         password = self._password(peering, spec)
+        if password is None and self._strict_secrets and self._wanted_key(peering, spec):
+            self.held.append((peering.name, peering.peer.name if peering.peer else ""))
+            return None
         if password is not None and len(password.reveal()) > MAX_PASSWORD:
             self._conditions.error(
                 peering.blame,
@@ -102,11 +139,22 @@ class _Planner:
                 f"the password has more than {MAX_PASSWORD} bytes; the peer is skipped",
             )
             return None
+        network = spec.external_network
+        if network is not None and network not in self._tables:
+            self._conditions.error(
+                peering.blame,
+                "UnknownNetwork",
+                f"no table is known of the external network {network}, which"
+                " wren.bgp/externalNetworks of BGPConfiguration has to name; the peer is skipped",
+            )
+            return None
         family = Family(peering.afi, Safi.UNICAST)
         families = options.families or (family,)
         filters = self._filters(peering, spec)
         rr_client = self._is_client(peering, options, local_asn)
         role = self._role(peering, options, local_asn)
+        self._check_required(peering, options)
+        several = self._add_path(options)
         return PeerPlan(
             name=peering.name,
             resource=peering.peer.name if peering.peer else "",
@@ -117,33 +165,51 @@ class _Planner:
             local_asn=local_asn,
             peer_asn=peering.asn,
             passive=peering.passive if options.passive is None else options.passive,
-            source_address=self._source(peering.afi, spec),
+            source_address=self._source(peering, spec),
             rr_client=rr_client,
             cluster_id=(self._me.cluster_id or self._router_id) if rr_client else None,
             password=password,
             ttl_security=spec.ttl_security,
-            allow_local_as=max(0, spec.num_allowed_local_as_numbers) if peering.by_address else 0,
+            allow_local_as=max(0, spec.num_allowed_local_as_numbers),
             next_hop_mode=_next_hop_mode(spec, is_external=peering.asn != local_asn),
             hold_time=HOLD_TIME[self._mode] if options.hold_time is None else options.hold_time,
-            keepalive_time=_seconds(spec.keepalive_time),
+            # Less than half a second is 0, which is BIRD's word for a third of the Hold Time.
+            keepalive_time=_seconds(spec.keepalive_time) or None,
             connect_retry=options.connect_retry or 5.0,
             connect_delay=CONNECT_DELAY[self._mode],
             idle_hold=options.idle_hold or (5.0, 30.0),
+            send_hold_time=options.send_hold_time,
+            delay_open=options.delay_open or 0.0,
             restart_time=self._restart_time(peering, spec),
             restart_mode=spec.restart_mode,
             graceful_restart=options.graceful_restart is not False,
-            add_path=options.add_path or ADD_PATH[self._mode],
+            add_path=several.mode,
+            best_paths=several.best,
             enhanced_refresh=options.enhanced_refresh is not False,
             extended_messages=options.extended_messages is True,
+            extended_next_hop=self._extended_next_hop(peering, options, families),
+            four_octet_as=options.four_octet_as is not False,
+            require=options.require or (),
             max_prefixes=_of_families(options.max_prefixes or (), families),
+            max_prefixes_out=_of_families(options.max_prefixes_out or (), families),
+            graceful_shutdown=self._strictly(options.graceful_shutdown),
+            blackhole=options.blackhole or BlackholeMode.OFF,
+            enforce_first_as=self._strictly(options.enforce_first_as),
+            as_sets=not self._strictly(None if options.as_sets is None else not options.as_sets),
+            aigp=options.aigp,
             role=role,
             strict_role=role is not None and options.strict_role is True,
             fqdn=self._me.name if options.fqdn == "on" else options.fqdn or "",
             software_version=options.software_version is True,
+            weight=options.weight or 1,
             bfd=spec.failure_detection_mode is FailureDetectionMode.BFD,
             gateway_mode=spec.bird_gateway_mode,
+            table=None if network is None else self._tables[network],
+            extensions=tuple(sorted(_of_others(spec.extensions))),
             filters=tuple(found.name for found in filters),
-            import_rules=self._rules(filters, Direction.IMPORT, families),
+            import_rules=self._rules(
+                filters, Direction.IMPORT, families, self._first_rules(peering, options, local_asn)
+            ),
             export_rules=self._rules(filters, Direction.EXPORT, families),
         )
 
@@ -156,14 +222,21 @@ class _Planner:
             return options
         return replace(options, passive=None, route_reflector_client=None)
 
-    def _local_asn(self, peering: Peering, spec: BGPPeerSpec) -> int:
-        """Give the AS of this session; localASNumber holds for peers named by address only."""
-        if peering.by_address and spec.local_as_number is not None:
+    def _strictly(self, wanted: bool | None) -> bool:
+        """Give a switch for what RFCs ask for and Calico's BIRD does not do by itself."""
+        return self._mode is PolicyMode.PLAIN if wanted is None else wanted
+
+    def _local_asn(self, spec: BGPPeerSpec) -> int:
+        """Give the AS of this session."""
+        if spec.local_as_number is not None:
             return spec.local_as_number
         return self._cluster.asn_of(self._me)
 
-    def _source(self, afi: Afi, spec: BGPPeerSpec) -> str | None:
-        return self._me.address(afi) if spec.source_address is SourceAddress.USE_NODE_IP else None
+    def _source(self, peering: Peering, spec: BGPPeerSpec) -> str | None:
+        """Give the address to come from; to a link-local peer the link's, not the node's."""
+        if is_link_local(peering.address) or spec.source_address is SourceAddress.NONE:
+            return None
+        return self._me.address(peering.afi)
 
     def _is_client(self, peering: Peering, options: PeerOptions, local_asn: int) -> bool:
         """Tell whether the peer is our route-reflector client (RFC 4456).
@@ -199,27 +272,73 @@ class _Planner:
             return None
         return options.role
 
+    def _extended_next_hop(
+        self, peering: Peering, options: PeerOptions, families: tuple[Family, ...]
+    ) -> bool:
+        """Tell whether IPv4 routes may have IPv6 next hops: where IPv6 carries them (RFC 8950)."""
+        if not options.extended_next_hop:
+            return False
+        lacks = ""
+        if IPV4_UNICAST not in families:
+            lacks = "does not carry ipv4 (wren.bgp/families: ipv4,ipv6 lets it)"
+        elif peering.afi is Afi.IPV4:
+            lacks = "is a session over IPv4, which has IPv4 next hops"
+        if lacks and (peering.by_address or peering.afi is Afi.IPV6):
+            # That selected nodes have a session over IPv4 as well is no mistake.
+            self._conditions.warn(
+                peering.blame,
+                "NoExtendedNextHop",
+                f"extendedNextHop of {peering.name} is left out: it {lacks}",
+            )
+        return not lacks
+
+    def _add_path(self, options: PeerOptions) -> AddPath:
+        return options.add_path or ADD_PATH[self._mode]
+
+    def _check_required(self, peering: Peering, options: PeerOptions) -> None:
+        """Find what is required of the peer although we do not offer it."""
+        offers = {
+            Requirement.ENHANCED_REFRESH: options.enhanced_refresh is not False,
+            Requirement.FOUR_OCTET_AS: options.four_octet_as is not False,
+            Requirement.EXTENDED_MESSAGES: options.extended_messages is True,
+            Requirement.EXTENDED_NEXT_HOP: options.extended_next_hop is True,
+            Requirement.ADD_PATH: self._add_path(options).mode is not AddPathMode.OFF,
+        }
+        for required in options.require or ():
+            if not offers.get(required, True):
+                self._conditions.warn(
+                    peering.blame,
+                    "NotOffered",
+                    f"{peering.name} is to have {required}, which is not offered to it; it is not "
+                    "asked for",
+                )
+
     def _password(self, peering: Peering, spec: BGPPeerSpec) -> Secret | None:
         """Find the TCP-MD5 key; a Secret or key that is missing means none, as in Calico."""
-        password: Password | None = spec.password
-        if peering.peer is None:
-            password = self._cluster.default.node_mesh_password
-        if password is None or password.secret_key_ref is None:
+        wanted = self._wanted_key(peering, spec)
+        if wanted is None:
             return None
-        wanted = password.secret_key_ref
         secret = self._resources.secrets.get(wanted.name)
         found = secret.get(wanted.key) if secret else None
-        if found is None:
-            self._conditions.error(
-                peering.blame,
-                "NoPassword",
-                f"Secret {wanted.name} has no key {wanted.key}; the session has no password",
-            )
+        if found is None or not found.reveal():
+            lacks = f"there is no Secret {wanted.name}"
+            if secret:
+                lacks = f"Secret {wanted.name} has no key {wanted.key}"
+            if found is not None:
+                # The system takes no empty key: it means none.
+                lacks, found = f"key {wanted.key} of Secret {wanted.name} is empty", None
+            means = "is held down" if self._strict_secrets else "has no password"
+            self._conditions.error(peering.blame, "NoPassword", f"{lacks}; the session {means}")
         elif found.reveal().endswith(b"\n"):
             self._conditions.warn(
                 peering.blame, "PasswordNewline", f"key {wanted.key} ends with a line end"
             )
         return found
+
+    def _wanted_key(self, peering: Peering, spec: BGPPeerSpec) -> SecretKeyRef | None:
+        """Tell where the password of a session is to come from."""
+        password = spec.password if peering.peer else self._cluster.default.node_mesh_password
+        return password.secret_key_ref if password else None
 
     def _restart_time(self, peering: Peering, spec: BGPPeerSpec) -> int:
         wanted = spec.max_restart_time
@@ -234,24 +353,49 @@ class _Planner:
             else min(seconds, MAX_RESTART_TIME)
         )
 
-    def _filters(self, peering: Peering, spec: BGPPeerSpec) -> list[BGPFilter]:
-        found: list[BGPFilter] = []
+    def _filters(self, peering: Peering, spec: BGPPeerSpec) -> list[BGPFilter | RoutePolicy]:
+        found: list[BGPFilter | RoutePolicy] = []
         for name in spec.filters:
-            bgp_filter = self._resources.filters.get(name)
-            if bgp_filter is None:
+            named = self._resources.filter(name)
+            if named is None:
                 self._conditions.error(
-                    peering.blame, "UnknownFilter", f"there is no BGPFilter {name}; it is skipped"
+                    peering.blame,
+                    "UnknownFilter",
+                    f"there is no BGPFilter or RoutePolicy {name}; it is skipped",
                 )
             else:
-                found.append(bgp_filter)
+                found.append(named)
         return found
 
+    def _first_rules(
+        self, peering: Peering, options: PeerOptions, local_asn: int
+    ) -> tuple[Rule, ...]:
+        """Give the rule that comes before all filters where Invalid routes are rejected."""
+        wanted = options.reject_invalid
+        if wanted is None:
+            wanted = self._rejects_invalid and local_asn != peering.asn
+        return (_REJECT_INVALID,) if wanted else ()
+
     def _rules(
-        self, filters: list[BGPFilter], direction: Direction, families: tuple[Family, ...]
+        self,
+        filters: list[BGPFilter | RoutePolicy],
+        direction: Direction,
+        families: tuple[Family, ...],
+        first: tuple[Rule, ...] = (),
     ) -> tuple[tuple[Family, tuple[Rule, ...]], ...]:
-        places = {item.name: self._resources.place(Kind.BGP_FILTER, item.name) for item in filters}
-        chains = ((family, rules_of(filters, direction, family.afi, places)) for family in families)
+        places = {item.name: self._resources.place(Kind(item.kind), item.name) for item in filters}
+        # Filters speak of prefixes.
+        unicast = (family for family in families if family not in RELAYED)
+        chains = (
+            (family, (*first, *rules_of(filters, direction, family.afi, places)))
+            for family in unicast
+        )
         return tuple((family, rules) for family, rules in chains if rules)
+
+
+def _of_others(extensions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Leave out the keys that are ours."""
+    return ((key, text) for key, text in extensions.items() if not key.startswith(PREFIX))
 
 
 def _of_families(limits: Limits, families: tuple[Family, ...]) -> Limits:

@@ -9,7 +9,7 @@ that do not make a document invalid: they travel in a list of their own and have
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -41,6 +41,10 @@ class Problem:
     field: str
     rule: str
     message: str
+
+    def moved(self, lines: int) -> Problem:
+        """Give it so many lines further down."""
+        return replace(self, line=self.line + lines) if lines else self
 
     @property
     def place(self) -> str:

@@ -16,24 +16,23 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from speaker.config import legacy
 from speaker.config.documents import Document, parse_documents
 from speaker.config.effects import without_effect
-from speaker.config.kinds import Kind, find_kind, unknown_kind
+from speaker.config.kinds import Kind, find_kind, unknown_kind, versions_of
 from speaker.config.models import Resource, fields_of
-from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean
+from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean, show_path
 from speaker.config.report import Report
 from speaker.config.resources import MODELS
 from speaker.config.rules import cautions_of, errors_of
 from speaker.config.scalars import ScalarError
-from speaker.config.trees import name_of
+from speaker.config.trees import map_at, name_of
 
-API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
-"""What Calico's resources may be called in; the older group has the same fields."""
+_M = TypeVar("_M", bound=BaseModel)
 
 
 def read_file(text: str, file: str) -> list[Report]:
@@ -49,7 +48,9 @@ def read_file(text: str, file: str) -> list[Report]:
 
 def read_document(document: Document) -> Report:
     """Read one document: all that is wrong with it, or the resource."""
-    report = Report(document.file, document.index, line=document.at(())[0])
+    report = Report(
+        document.file, document.index, line=document.at(())[0], problems=document.problems
+    )
     tree = document.tree
     if not isinstance(tree, dict):
         return _refused(report, document, [Violation((), "type", "a resource is a mapping")])
@@ -68,7 +69,7 @@ def read_document(document: Document) -> Report:
 def _read_known(report: Report, document: Document, kind: Kind) -> Report:
     violations: list[Violation] = []
     if legacy.is_legacy(document, kind):
-        document, violations = legacy.convert(document, kind)
+        document = legacy.convert(document, kind)
         report = replace(report, name=name_of(document.tree))
     tree = document.tree
     violations += _api_version(kind, tree)
@@ -76,32 +77,55 @@ def _read_known(report: Report, document: Document, kind: Kind) -> Report:
     violations += broken
     violations += errors_of(kind, tree)
     warnings = [*cautions_of(kind, tree), *without_effect(kind, tree)]
-    report = replace(report, warnings=tuple(map(document.problem, warnings)))
-    if violations:
+    report = replace(
+        report,
+        warnings=tuple(map(document.problem, warnings)),
+        places={show_path(path): document.at(path) for path in _COMPARED if _is_there(tree, path)},
+    )
+    if violations or document.problems:
         return _refused(report, document, violations)
     return replace(report, resource=resource)
 
 
+_COMPARED: tuple[FieldPath, ...] = (
+    ("metadata", "name"),
+    ("spec", "peerIP"),
+    ("spec", "cidr"),
+    ("spec", "password"),
+    ("spec", "nodeMeshPassword"),
+)
+"""The fields that are looked at across documents (`speaker.config.across`)."""
+
+
+def _is_there(tree: Mapping[str, Any], path: FieldPath) -> bool:
+    return path[-1] in map_at(tree, str(path[0]))
+
+
 def _refused(report: Report, document: Document, violations: list[Violation]) -> Report:
-    problems = dict.fromkeys(document.problem(violation) for violation in violations)
+    problems = {*document.problems, *map(document.problem, violations)}
     return replace(report, problems=tuple(sorted(problems)))
 
 
 def _api_version(kind: Kind, tree: Mapping[str, Any]) -> list[Violation]:
     found = tree.get("apiVersion")
-    allowed = ("v1",) if kind is Kind.SECRET else API_VERSIONS
+    allowed = versions_of(kind)
     if found in allowed:
         return []
     if found is None:
-        return [Violation((), "required", f"apiVersion is required: {allowed[0]}")]
+        return [Violation(("apiVersion",), "required", f"apiVersion is required: {allowed[0]}")]
     message = f"{found!r} is not read here; a {kind} has apiVersion {allowed[0]}"
     return [Violation(("apiVersion",), "api-version", message)]
 
 
 def _model(kind: Kind, tree: Mapping[str, Any]) -> tuple[Resource | None, list[Violation]]:
-    model = MODELS[kind]
+    versions = versions_of(kind)
+    return modelled(MODELS[kind], {"apiVersion": versions[0], **tree, "kind": kind.value})
+
+
+def modelled(model: type[_M], tree: Mapping[str, Any]) -> tuple[_M | None, list[Violation]]:
+    """Make a model of a tree, or say all that is wrong with it."""
     try:
-        return model.model_validate({"apiVersion": "", **tree, "kind": kind.value}), []
+        return model.model_validate(tree), []
     except ValidationError as error:
         return None, [
             _violation(model, item["loc"], item["type"], item["msg"], item.get("ctx") or {})
@@ -109,7 +133,34 @@ def _model(kind: Kind, tree: Mapping[str, Any]) -> tuple[Resource | None, list[V
         ]
 
 
-_RULES = {"missing": "required", "extra_forbidden": "unknown-field"}
+_RULES = {
+    "missing": "required",
+    "extra_forbidden": "unknown-field",
+    "greater_than_equal": "range",
+    "less_than_equal": "range",
+    "too_short": "size",
+    "too_long": "size",
+    "string_too_short": "size",
+    "string_too_long": "size",
+}
+"""Our rules for pydantic's kinds of error; all others say that a value is of the wrong type."""
+
+_WORDS = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text; quote it",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} of them",
+    "too_long": "must have at most {max_length} of them",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+}
 
 
 def _violation(
@@ -120,20 +171,18 @@ def _violation(
     if isinstance(error, ScalarError):
         return Violation(loc, error.rule, str(error))
     if kind == "extra_forbidden":
-        around = _model_at(model, loc[:-1])
+        around = model_at(model, loc[:-1])
         known = fields_of(around) if around else ()
         message = f"{loc[-1]} is no field here{did_you_mean(str(loc[-1]), known)}"
     elif kind == "missing":
         message = f"{loc[-1]} is required"
-    elif kind.endswith("_type"):
-        return Violation(loc, "type", message[:1].lower() + message[1:])
-    rule = _RULES.get(kind, kind.replace("_", "-"))
-    return Violation(
-        loc, rule, message[:1].lower() + message[1:] if kind not in _RULES else message
-    )
+    elif kind in _WORDS:
+        message = _WORDS[kind].format(**context)
+    rule = _RULES.get(kind, "type")
+    return Violation(loc, rule, message)
 
 
-def _model_at(model: type[BaseModel], path: FieldPath) -> type[BaseModel] | None:
+def model_at(model: type[BaseModel], path: FieldPath) -> type[BaseModel] | None:
     """Find the model that a path leads to."""
     found: type[BaseModel] | None = model
     for step in path:

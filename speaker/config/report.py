@@ -6,7 +6,8 @@ shown by ``wren validate``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from speaker.config.models import Resource
 from speaker.config.problems import Problem
@@ -19,6 +20,7 @@ class Report:
     Attributes:
         kind: as found, canonical where it is known; empty when there is none.
         resource: present if and only if the document is valid.
+        places: line and column of the fields that other documents may contradict.
     """
 
     file: str
@@ -29,6 +31,25 @@ class Report:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     line: int = field(default=1, compare=False)
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    def moved(self, lines: int, index: int) -> Report:
+        """Give it as that of a document so many lines further down, with another number."""
+        if not lines and index == self.index:
+            return self
+        return replace(
+            self,
+            index=index,
+            line=self.line + lines,
+            places={name: (line + lines, column) for name, (line, column) in self.places.items()},
+            problems=tuple(item.moved(lines) for item in self.problems),
+            warnings=tuple(item.moved(lines) for item in self.warnings),
+        )
+
+    def problem(self, name: str, rule: str, message: str) -> Problem:
+        """Say what is wrong with a field in the light of other documents."""
+        line, column = self.places.get(name, (self.line, 1))
+        return Problem(self.file, line, column, name, rule, message)
 
     @property
     def valid(self) -> bool:

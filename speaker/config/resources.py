@@ -1,5 +1,7 @@
-"""Calico's resources as models: BGPPeer, BGPConfiguration, Node, IPPool, BlockAffinity, BGPFilter,
-Secret.
+"""Calico's resources as models: BGPPeer, BGPConfiguration, Node, IPPool, BlockAffinity, Secret;
+BGPFilter is `speaker.config.filter_resources`, CalicoNodeStatus `speaker.config.status_resources`,
+our own RoutePolicy `speaker.config.policy_resources`, and RPKICache
+`speaker.config.cache_resources`.
 
 One class per kind and per part of it, with the fields of the newest Calico and of the Enterprise
 documents. What one field accepts is said by its type; what fields demand of each other is said in
@@ -18,9 +20,9 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator
 
 from policy.calico import ClusterRoutes, Encap
-from policy.filters import Action
-from policy.matching import MatchOperator
-from policy.path import PeerType
+from speaker.config.bfd_resources import BFDConfiguration
+from speaker.config.cache_resources import RPKICache
+from speaker.config.filter_resources import BGPFilter
 from speaker.config.kinds import Kind
 from speaker.config.models import (
     AsNumber,
@@ -32,6 +34,7 @@ from speaker.config.models import (
     Ipv4Interface,
     Ipv6,
     Ipv6Interface,
+    LongNetwork,
     MaskedNetwork,
     Model,
     Name,
@@ -44,8 +47,10 @@ from speaker.config.models import (
     TextMap,
     word_of,
 )
+from speaker.config.policy_resources import RoutePolicy
 from speaker.config.scalars import ScalarError
 from speaker.config.secrets import Secret
+from speaker.config.status_resources import CalicoNodeStatus
 
 
 class NextHopMode(StrEnum):
@@ -152,7 +157,7 @@ class Severity(StrEnum):
     FATAL = "Fatal"
 
 
-def _severity(value: object) -> Severity:
+def read_severity(value: object) -> Severity:
     """Read a log severity in any case."""
     for severity in Severity:
         if severity.lower() == str(value).lower():
@@ -177,7 +182,7 @@ class Aggregation(StrEnum):
 class ServiceBlock(Model):
     """One CIDR of service addresses."""
 
-    cidr: MaskedNetwork | None = None
+    cidr: LongNetwork | None = None
 
 
 class NamedCommunity(Model):
@@ -197,7 +202,7 @@ class PrefixAdvertisement(Model):
 class BGPConfigurationSpec(Model):
     """Settings of the cluster (``default``) or of one node (``node.<name>``)."""
 
-    log_severity_screen: Annotated[Severity, PlainValidator(_severity)] | None = None
+    log_severity_screen: Annotated[Severity, PlainValidator(read_severity)] | None = None
     node_to_node_mesh_enabled: bool | None = None
     as_number: AsNumber | None = None
     service_cluster_ips: list[ServiceBlock] = Field(default_factory=list)
@@ -298,9 +303,13 @@ class BlockState(StrEnum):
     UNKNOWN = ""
 
 
-def _deleted(value: object) -> bool:
+def read_deleted(value: object) -> bool:
     """Read Calico's ``deleted``, which is text there."""
-    return value is True or value == "true"
+    if value in (True, "true"):
+        return True
+    if value in (False, "false"):
+        return False
+    raise ScalarError("enum", f"{value!r} is neither true nor false")
 
 
 class BlockAffinitySpec(Model):
@@ -310,7 +319,7 @@ class BlockAffinitySpec(Model):
     cidr: MaskedNetwork
     state: Annotated[BlockState, word_of(BlockState)] = BlockState.UNKNOWN
     type: str | None = None
-    deleted: Annotated[bool, PlainValidator(_deleted)] = False
+    deleted: Annotated[bool, PlainValidator(read_deleted)] = False
 
 
 class BlockAffinity(Resource):
@@ -319,108 +328,14 @@ class BlockAffinity(Resource):
     spec: BlockAffinitySpec
 
 
-class PrefixLengthV4(Model):
-    """Bounds on the length of a prefix."""
-
-    min: int | None = Field(default=None, ge=0, le=32)
-    max: int | None = Field(default=None, ge=0, le=32)
-
-
-class PrefixLengthV6(Model):
-    """Bounds on the length of a prefix."""
-
-    min: int | None = Field(default=None, ge=0, le=128)
-    max: int | None = Field(default=None, ge=0, le=128)
-
-
-class RouteSource(StrEnum):
-    """Where a route was learnt."""
-
-    REMOTE_PEERS = "RemotePeers"
-
-
-class CommunityMatch(Model):
-    """A community the route must carry; the list has exactly one member."""
-
-    values: list[CommunityText] = Field(min_length=1, max_length=1)
-
-
-class AddCommunityOperation(Model):
-    """Add a community."""
-
-    value: CommunityText
-
-
-class PrependASPathOperation(Model):
-    """Prepend AS numbers."""
-
-    prefix: list[AsNumber] = Field(min_length=1, max_length=10)
-
-
-class SetPriorityOperation(Model):
-    """Set the priority."""
-
-    value: Priority
-
-
-class FilterOperation(Model):
-    """Exactly one thing to do with an accepted route."""
-
-    add_community: AddCommunityOperation | None = None
-    prepend_as_path: PrependASPathOperation | None = None
-    set_priority: SetPriorityOperation | None = None
-
-
-class FilterRule(Model):
-    """One rule: what a route must be like, and what becomes of it."""
-
-    action: Annotated[Action, word_of(Action)]
-    cidr: MaskedNetwork | None = None
-    match_operator: Annotated[MatchOperator, word_of(MatchOperator)] | None = None
-    source: Annotated[RouteSource, word_of(RouteSource)] | None = None
-    interface: InterfacePattern | None = None
-    peer_type: Annotated[PeerType, word_of(PeerType)] | None = None
-    communities: CommunityMatch | None = None
-    as_path_prefix: list[AsNumber] = Field(default_factory=list)
-    priority: Priority | None = None
-    operations: list[FilterOperation] | None = Field(default=None, min_length=1, max_length=10)
-
-
-class FilterRuleV4(FilterRule):
-    """A rule for IPv4 routes."""
-
-    prefix_length: PrefixLengthV4 | None = None
-
-
-class FilterRuleV6(FilterRule):
-    """A rule for IPv6 routes."""
-
-    prefix_length: PrefixLengthV6 | None = None
-
-
-class BGPFilterSpec(Model):
-    """Rules by direction and family."""
-
-    export_v4: list[FilterRuleV4] = Field(default_factory=list)
-    import_v4: list[FilterRuleV4] = Field(default_factory=list)
-    export_v6: list[FilterRuleV6] = Field(default_factory=list)
-    import_v6: list[FilterRuleV6] = Field(default_factory=list)
-
-
-class BGPFilter(Resource):
-    """Ordered rules that a BGPPeer may name."""
-
-    spec: BGPFilterSpec = BGPFilterSpec()
-
-
-def _decode_base64(value: object) -> Secret:
+def decode_base64(value: object) -> Secret:
     try:
         return Secret(base64.b64decode(str(value), validate=True))
     except (binascii.Error, ValueError):
         raise ScalarError("base64", "not base64") from None
 
 
-def _encode_text(value: object) -> Secret:
+def encode_text(value: object) -> Secret:
     if not isinstance(value, str):
         raise ScalarError("type", "must be text; quote it")
     return Secret(value.encode())
@@ -429,8 +344,8 @@ def _encode_text(value: object) -> Secret:
 class SecretResource(Resource):
     """A Kubernetes Secret: passwords by key."""
 
-    data: dict[str, Annotated[Secret, PlainValidator(_decode_base64)]] = Field(default_factory=dict)
-    string_data: dict[str, Annotated[Secret, PlainValidator(_encode_text)]] = Field(
+    data: dict[str, Annotated[Secret, PlainValidator(decode_base64)]] = Field(default_factory=dict)
+    string_data: dict[str, Annotated[Secret, PlainValidator(encode_text)]] = Field(
         default_factory=dict
     )
     type: str | None = None
@@ -444,10 +359,14 @@ class SecretResource(Resource):
 MODELS: dict[Kind, type[Resource]] = {
     Kind.BGP_PEER: BGPPeer,
     Kind.BGP_FILTER: BGPFilter,
+    Kind.ROUTE_POLICY: RoutePolicy,
     Kind.BGP_CONFIGURATION: BGPConfiguration,
     Kind.NODE: Node,
     Kind.IP_POOL: IPPool,
     Kind.BLOCK_AFFINITY: BlockAffinity,
     Kind.SECRET: SecretResource,
+    Kind.CALICO_NODE_STATUS: CalicoNodeStatus,
+    Kind.RPKI_CACHE: RPKICache,
+    Kind.BFD_CONFIGURATION: BFDConfiguration,
 }
 """The model of each kind."""

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from speaker.config.annotations import TEXT_MAPS, check_keys
+from speaker.config.bfd_rules import bfd_intervals
+from speaker.config.cache_rules import intervals
 from speaker.config.cluster_rules import (
     advertised_communities,
     affinity_state,
@@ -23,6 +25,7 @@ from speaker.config.cluster_rules import (
     default_only,
     empty_bgp,
     everything_ignored,
+    host_bits,
     ignored_on_node,
     mesh_settings_without_mesh,
     node_as_zero,
@@ -30,7 +33,6 @@ from speaker.config.cluster_rules import (
     pool_range,
     pool_selectors,
     pool_uses,
-    trailing_newline,
     zero_default_as,
 )
 from speaker.config.filter_rules import (
@@ -40,10 +42,11 @@ from speaker.config.filter_rules import (
     operations,
     surprising_rules,
 )
-from speaker.config.kinds import Kind
+from speaker.config.kinds import Kind, find_kind
 from speaker.config.peer_rules import (
     as_zero,
     exclusive,
+    link_local_needs_interface,
     local_workloads_need_an_as,
     long_restart_time,
     next_hop_modes,
@@ -54,9 +57,18 @@ from speaker.config.peer_rules import (
     passive_with_peer_selector,
     reachable_by,
 )
+from speaker.config.policy_rules import (
+    bounds,
+    directions,
+    empty_ranges,
+    idle_operations,
+    next_hops,
+    reasons,
+)
 from speaker.config.problems import Violation
 from speaker.config.scalars import is_label_value, is_qualified_name
-from speaker.config.trees import Check, text_map
+from speaker.config.status_rules import repeated_classes, secret_keys, trailing_newline
+from speaker.config.trees import Check, map_at, text_map
 
 MAX_ANNOTATIONS = 256 * 1024
 
@@ -77,6 +89,18 @@ def metadata_texts(tree: Mapping[str, Any]) -> Iterator[Violation]:
     annotations = text_map(tree, ("metadata", "annotations"))
     if sum(len(key) + len(value) for key, value in annotations.items()) > MAX_ANNOTATIONS:
         yield Violation(("metadata", "annotations"), "size", "annotations exceed 256 KiB in total")
+
+
+def cluster_scoped(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """CRD: all of Calico's BGP resources belong to the cluster, only a Secret to a namespace."""
+    namespace, kind = map_at(tree, "metadata").get("namespace"), find_kind(str(tree.get("kind")))
+    if namespace not in (None, "") and kind is not Kind.SECRET:
+        message = f"a {kind} belongs to the cluster and has no namespace"
+        yield Violation(("metadata", "namespace"), "namespace", message)
+
+
+COMMON: tuple[Check, ...] = (metadata_texts, cluster_scoped)
+"""What holds for every kind."""
 
 
 def keys_of(kind: Kind) -> Check:
@@ -101,6 +125,7 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
         next_hop_modes,
         reachable_by,
         passive_with_peer_selector,
+        link_local_needs_interface,
     ),
     Kind.BGP_CONFIGURATION: (
         mesh_settings_without_mesh,
@@ -114,20 +139,33 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
     Kind.IP_POOL: (pool_encapsulation, pool_range, pool_uses, pool_selectors),
     Kind.BLOCK_AFFINITY: (affinity_state,),
     Kind.BGP_FILTER: (cidr_with_operator, cidr_family, operations),
-    Kind.SECRET: (),
+    Kind.ROUTE_POLICY: (
+        cidr_with_operator,
+        cidr_family,
+        operations,
+        reasons,
+        directions,
+        next_hops,
+        bounds,
+    ),
+    Kind.SECRET: (secret_keys,),
+    Kind.CALICO_NODE_STATUS: (repeated_classes,),
+    Kind.RPKI_CACHE: (intervals,),
+    Kind.BFD_CONFIGURATION: (bfd_intervals,),
 }
 
 CAUTIONS: dict[Kind, tuple[Check, ...]] = {
     Kind.BGP_PEER: (no_target, no_asn, old_next_hop_field, long_restart_time),
-    Kind.BGP_CONFIGURATION: (configuration_name, ignored_on_node, long_restart_time),
+    Kind.BGP_CONFIGURATION: (configuration_name, ignored_on_node, long_restart_time, host_bits),
     Kind.BGP_FILTER: (surprising_rules, dead_rules),
+    Kind.ROUTE_POLICY: (surprising_rules, dead_rules, empty_ranges, idle_operations),
     Kind.SECRET: (trailing_newline,),
 }
 
 
 def errors_of(kind: Kind, tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Run all checks of a kind."""
-    for check in (metadata_texts, keys_of(kind), *CHECKS[kind]):
+    for check in (*COMMON, keys_of(kind), *CHECKS[kind]):
         yield from _run(check, tree)
 
 

@@ -23,7 +23,12 @@ from ipaddress import (
 )
 from typing import TypeAlias
 
+from policy.as_path_regex import AsPathRegex, as_path_regex
+from policy.as_path_syntax import AsPathRegexError
+from policy.communities import CommunityPattern
+from policy.operations import NextHopWord
 from speaker.config.documents import YamlFloat
+from speaker.config.problems import did_you_mean
 
 MAX_AS = 2**32 - 1
 MAX_PRIORITY = 2**31 - 2
@@ -31,6 +36,8 @@ MAX_PRIORITY = 2**31 - 2
 
 Community: TypeAlias = int | tuple[int, int, int]
 """A standard community as one 32-bit number, or a large one as three."""
+
+CommunityOrPattern: TypeAlias = Community | CommunityPattern
 
 
 class ScalarError(ValueError):
@@ -128,7 +135,7 @@ def parse_peer_ip(value: object) -> Endpoint:
     if address is None or len(text) > 64:
         hint = ""
         if "%" in text:
-            hint = "; a zone such as %eth0 cannot be given"
+            hint = "; the zone %eth0 of a link-local address stands in wren.bgp/interface"
         raise ScalarError(
             "peer-ip",
             f"{value!r} is no peer address (IPv4, IPv6, IPv4:port or [IPv6]:port){hint}",
@@ -159,21 +166,44 @@ def whole_seconds(seconds: float) -> int:
     return int(seconds + 0.5)
 
 
-def parse_network(value: object) -> IPv4Network | IPv6Network:
-    """Read a CIDR whose host bits are zero; a bare address is a host route."""
-    if not isinstance(value, str) or "%" in value:
-        raise ScalarError("cidr", f"{value!r} is no CIDR")
+_CIDR = re.compile(r"[0-9a-fA-F.:]+(?:/[0-9]{1,3})?\Z")
+"""An address and a length; Python would take a netmask in its place, and Calico does not."""
+
+
+def read_network(value: object) -> IPv4Network | IPv6Network | None:
+    """Read a CIDR, masked; a bare address is a host route. None for anything else."""
+    if not isinstance(value, str) or not _CIDR.match(value):
+        return None
     try:
-        return ip_network(value)
-    except ValueError as error:
-        if "host bits" in str(error):
-            masked = ip_network(value, strict=False)
-            raise ScalarError("cidr", f"{value} has host bits set; write {masked}") from error
-        raise ScalarError("cidr", f"{value!r} is no CIDR") from error
+        return ip_network(value, strict=False)
+    except ValueError:
+        return None
+
+
+def parse_network(value: object) -> IPv4Network | IPv6Network:
+    """Read a CIDR or an address, which is a host route; host bits do not count."""
+    network = read_network(value)
+    if network is None:
+        raise ScalarError("cidr", f"{value!r} is no CIDR")
+    return network
+
+
+def has_host_bits(value: object) -> bool:
+    """Tell whether a text is a CIDR with bits set behind its length."""
+    network = read_network(value)
+    return network is not None and ip_interface(str(value)).ip != network.network_address
 
 
 def parse_masked_network(value: object) -> IPv4Network | IPv6Network:
-    """Read a CIDR that states its length."""
+    """Read a CIDR that states its length and whose host bits are zero."""
+    network = parse_long_network(value)
+    if has_host_bits(value):
+        raise ScalarError("cidr", f"{value} has host bits set; write {network}")
+    return network
+
+
+def parse_long_network(value: object) -> IPv4Network | IPv6Network:
+    """Read a CIDR that states its length; host bits do not count."""
     network = parse_network(value)
     if "/" not in str(value):
         raise ScalarError("cidr", f"{value} has no prefix length; write {network}")
@@ -197,7 +227,7 @@ def parse_ipv6_interface(value: object) -> IPv6Interface:
 
 
 def _interface(value: object) -> IPv4Interface | IPv6Interface | None:
-    if not isinstance(value, str) or "%" in value:
+    if not isinstance(value, str) or not _CIDR.match(value):
         return None
     try:
         return ip_interface(value)
@@ -217,6 +247,55 @@ def parse_community(value: object) -> Community:
         if len(numbers) == 3 and max(numbers) <= MAX_AS:
             return (numbers[0], numbers[1], numbers[2])
     raise ScalarError("community", f"{value!r} is no community (aa:nn, or aa:nn:mm)")
+
+
+def parse_community_pattern(value: object) -> CommunityOrPattern:
+    """Read a community, or one with ``*`` for any number: ``65000:*``, ``65000:*:1``."""
+    if not isinstance(value, str) or "*" not in value:
+        return parse_community(value)
+    try:
+        # A 0 in each place of a * makes a community of it, or nothing does.
+        zero = parse_community(":".join("0" if p == "*" else p for p in value.split(":")))
+    except ScalarError:
+        raise ScalarError(
+            "community", f"{value!r} is no pattern of communities (aa:*, *:nn, or aa:*:mm)"
+        ) from None
+    numbers = (zero >> 16, zero & 0xFFFF) if isinstance(zero, int) else zero
+    given = zip(value.split(":"), numbers, strict=True)
+    return CommunityPattern(tuple(None if text == "*" else number for text, number in given))
+
+
+def parse_as_path_regex(value: object) -> AsPathRegex:
+    """Read a regular expression over the AS_PATH (`policy.as_path_regex`)."""
+    # An AS number alone is one, and YAML takes it for a number.
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str):
+        raise ScalarError("as-path-regex", "an expression is text; quote it")
+    try:
+        return as_path_regex(text)
+    except AsPathRegexError as error:
+        raise ScalarError("as-path-regex", f"not an expression: {error}") from None
+
+
+def parse_next_hop(value: object) -> IPv4Address | IPv6Address | NextHopWord:
+    """Read a next hop that a rule sets: a unicast address, or a word."""
+    if isinstance(value, str) and value in list(NextHopWord):
+        return NextHopWord(value)
+    address = _address(value) if isinstance(value, str) else None
+    if address is None:
+        words = ", ".join(NextHopWord)
+        guess = did_you_mean(str(value), list(NextHopWord))
+        raise ScalarError("next-hop", f"{value!r} is neither an address nor one of {words}{guess}")
+    no_use = (
+        address.is_unspecified
+        or address.is_multicast
+        or address.is_loopback
+        or (address.version == 6 and address.is_link_local)
+        or (address.version == 4 and address.packed[0] == 0)
+    )
+    if no_use:
+        raise ScalarError("next-hop", f"{address} is no address that packets can be sent to")
+    return address
 
 
 def show_community(value: Community) -> str:
@@ -239,6 +318,20 @@ def parse_name(value: object) -> str:
         f"{value!r} is no name (lower-case letters, digits, '-' and '.', each part beginning and "
         "ending with a letter or digit)",
     )
+
+
+def parse_host(value: object) -> str:
+    """Read an IP address or the name of a host, and give its canonical text."""
+    if isinstance(value, str):
+        address, name = _address(value), value.lower().removesuffix(".")
+        if address is not None:
+            return str(address)
+        # A name whose last part is a number would be an address (RFC 1123 §2.1).
+        parts = name.split(".")
+        is_name = len(name) <= 253 and _NAME.match(name) and not parts[-1].isdigit()
+        if is_name and all(len(part) <= 63 for part in parts):
+            return name
+    raise ScalarError("host", f"{value!r} is neither an IP address nor the name of a host")
 
 
 def is_qualified_name(text: str) -> bool:

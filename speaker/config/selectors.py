@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha224
@@ -112,6 +112,17 @@ class Selector:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether something with these labels is selected."""
         return _holds(self.root, labels)
+
+    def nodes(self) -> Iterator[Node]:
+        """Give all nodes of the tree, each before what is below it."""
+        pending: list[Node] = [self.root]
+        while pending:
+            node = pending.pop()
+            yield node
+            if isinstance(node, Not):
+                pending.append(node.operand)
+            elif isinstance(node, And | Or):
+                pending.extend(reversed(node.operands))
 
     @property
     def uid(self) -> str:

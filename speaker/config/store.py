@@ -12,19 +12,24 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Self, TypeVar
 
-from speaker.config.kinds import Kind
+from speaker.config.bfd_resources import BFDConfiguration
+from speaker.config.cache_resources import RPKICache
+from speaker.config.filter_resources import BGPFilter
+from speaker.config.kinds import Kind, name_space
 from speaker.config.models import Resource
+from speaker.config.policy_resources import RoutePolicy
 from speaker.config.problems import Problem
 from speaker.config.report import Report
 from speaker.config.resources import (
     BGPConfiguration,
-    BGPFilter,
     BGPPeer,
     BlockAffinity,
     IPPool,
     Node,
     SecretResource,
 )
+from speaker.config.status_resources import CalicoNodeStatus
+from speaker.errors import ConfigError
 
 _R = TypeVar("_R", bound=Resource)
 _NOTHING: Mapping[tuple[Kind, str], str] = MappingProxyType({})
@@ -40,7 +45,11 @@ class Resources:
     pools: Mapping[str, IPPool] = field(default_factory=dict)
     affinities: Mapping[str, BlockAffinity] = field(default_factory=dict)
     filters: Mapping[str, BGPFilter] = field(default_factory=dict)
+    policies: Mapping[str, RoutePolicy] = field(default_factory=dict)
     secrets: Mapping[str, SecretResource] = field(default_factory=dict)
+    statuses: Mapping[str, CalicoNodeStatus] = field(default_factory=dict)
+    caches: Mapping[str, RPKICache] = field(default_factory=dict)
+    bfd: Mapping[str, BFDConfiguration] = field(default_factory=dict)
     places: Mapping[tuple[Kind, str], str] = field(default_factory=dict, compare=False)
     """``file:line`` of each."""
 
@@ -48,17 +57,30 @@ class Resources:
     def of(
         cls, resources: Iterable[Resource], places: Mapping[tuple[Kind, str], str] = _NOTHING
     ) -> Self:
-        """Make a set of resources whose names are unique within their kind."""
-        ordered = sorted(resources, key=lambda resource: resource.name)
+        """Make a set of resources whose names are unique within their kind.
 
+        Raises:
+            ConfigError: a BGPFilter and a RoutePolicy have one name.
+        """
+        ordered = sorted(resources, key=lambda resource: resource.name)
+        filters, policies = _by_name(BGPFilter, ordered), _by_name(RoutePolicy, ordered)
+        if both := filters.keys() & policies.keys():
+            raise ConfigError(
+                f"both a BGPFilter and a RoutePolicy are called {', '.join(sorted(both))}",
+                hint="a peer's filters name one of them; give the other another name",
+            )
         return cls(
             peers=_by_name(BGPPeer, ordered),
             configurations=_by_name(BGPConfiguration, ordered),
             nodes=_by_name(Node, ordered),
             pools=_by_name(IPPool, ordered),
             affinities=_by_name(BlockAffinity, ordered),
-            filters=_by_name(BGPFilter, ordered),
+            filters=filters,
+            policies=policies,
             secrets=_by_name(SecretResource, ordered),
+            statuses=_by_name(CalicoNodeStatus, ordered),
+            caches=_by_name(RPKICache, ordered),
+            bfd=_by_name(BFDConfiguration, ordered),
             places=places,
         )
 
@@ -66,21 +88,45 @@ class Resources:
         """Tell where a resource is written, empty when that is not known."""
         return self.places.get((kind, name), "")
 
+    def filter(self, name: str) -> BGPFilter | RoutePolicy | None:
+        """Find what a peer's ``filters`` name."""
+        return self.filters.get(name) or self.policies.get(name)
+
+    def by_kind(self) -> dict[Kind, Mapping[str, Resource]]:
+        """Give all resources of each kind, by name."""
+        return {
+            Kind.BGP_PEER: self.peers,
+            Kind.BGP_CONFIGURATION: self.configurations,
+            Kind.NODE: self.nodes,
+            Kind.IP_POOL: self.pools,
+            Kind.BLOCK_AFFINITY: self.affinities,
+            Kind.BGP_FILTER: self.filters,
+            Kind.ROUTE_POLICY: self.policies,
+            Kind.SECRET: self.secrets,
+            Kind.CALICO_NODE_STATUS: self.statuses,
+            Kind.RPKI_CACHE: self.caches,
+            Kind.BFD_CONFIGURATION: self.bfd,
+        }
+
+    def amended(self, put: Iterable[Resource], gone: Iterable[tuple[Kind, str]]) -> Self:
+        """Give the set with these resources in it, each in the place of one of its name, or new.
+
+        Args:
+            put: resources that come, or take the place of others.
+            gone: kinds and names of those that go.
+        """
+        found = {
+            (kind, name): resource
+            for kind, resources in self.by_kind().items()
+            for name, resource in resources.items()
+        }
+        for key in gone:
+            found.pop(key, None)
+        found |= {(Kind(resource.kind), resource.name): resource for resource in put}
+        return type(self).of(found.values(), self.places)
+
     def __len__(self) -> int:
-        return sum(
-            map(
-                len,
-                (
-                    self.peers,
-                    self.configurations,
-                    self.nodes,
-                    self.pools,
-                    self.affinities,
-                    self.filters,
-                    self.secrets,
-                ),
-            )
-        )
+        return sum(map(len, self.by_kind().values()))
 
 
 def _by_name(kind: type[_R], resources: Iterable[Resource]) -> dict[str, _R]:
@@ -96,21 +142,28 @@ def build(
         reports: in the order of files and documents; the first of a name wins …
         incumbents: … unless this mapping says which file held the name before.
     """
-    chosen: dict[tuple[Kind, str], Report] = {}
+    chosen: dict[tuple[str, str], Report] = {}
     problems: list[Problem] = []
+
+    def held_it(report: Report) -> bool:
+        return incumbents.get((Kind(report.kind), report.name)) == report.file
+
     for report in reports:
         if report.resource is None:
             continue
-        key = (Kind(report.kind), report.resource.name)
+        key = (name_space(report.kind), report.name)
         if key not in chosen:
             chosen[key] = report
             continue
         stays, goes = chosen[key], report
-        if incumbents.get(key) == goes.file != stays.file:
+        if held_it(goes) and not held_it(stays):
             stays, goes = goes, stays
             chosen[key] = stays
         problems.append(duplicate(stays, goes))
-    places = {key: f"{report.file}:{report.line}" for key, report in chosen.items()}
+    places = {
+        (Kind(report.kind), report.name): f"{report.file}:{report.line}"
+        for report in chosen.values()
+    }
     resources = [report.resource for report in chosen.values() if report.resource is not None]
     return Resources.of(resources, places), problems
 
@@ -118,4 +171,9 @@ def build(
 def duplicate(stays: Report, goes: Report) -> Problem:
     """Say that a name is used twice, naming both places."""
     message = f"{goes.kind} {goes.name} is already defined in {stays.file}:{stays.line}"
-    return Problem(goes.file, goes.line, 1, "metadata.name", "duplicate-name", message)
+    if goes.kind != stays.kind:
+        message = (
+            f"{stays.kind} {goes.name} in {stays.file}:{stays.line} has that name already; filters "
+            "of both kinds stand in one list, so give this one another name"
+        )
+    return goes.problem("metadata.name", "duplicate-name", message)

@@ -8,12 +8,19 @@ shape, and something empty else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeAlias
 
 from speaker.config.documents import Tree
 from speaker.config.problems import FieldPath, Violation
-from speaker.config.scalars import Endpoint, ScalarError, as_text, parse_asn, parse_peer_ip
+from speaker.config.scalars import (
+    Endpoint,
+    ScalarError,
+    as_text,
+    parse_asn,
+    parse_masked_network,
+    parse_peer_ip,
+)
 
 Check: TypeAlias = Callable[[Mapping[str, Any]], Iterator[Violation]]
 """A rule: gives what it finds wrong in a document."""
@@ -56,11 +63,18 @@ def text_map(tree: Tree, path: FieldPath) -> dict[str, str]:
 
 
 def asn_of(value: Any) -> int:
-    """Give an AS number, 0 where there is none that can be read."""
+    """Give an AS number, 0 where there is none or none that can be read."""
+    return given_asn(value) or 0
+
+
+def given_asn(value: Any) -> int | None:
+    """Give an AS number, 0 where there is none, and None where it cannot be read."""
+    if value in (None, ""):
+        return 0
     try:
         return parse_asn(value)
     except ScalarError:
-        return 0
+        return None
 
 
 def endpoint_of(value: Any) -> Endpoint | None:
@@ -72,6 +86,6 @@ def endpoint_of(value: Any) -> Endpoint | None:
 
 def network_of(value: Any) -> Network | None:
     try:
-        return ip_network(value) if isinstance(value, str) else None
-    except ValueError:
+        return parse_masked_network(value)
+    except ScalarError:
         return None

@@ -23,6 +23,11 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "peers": [peer_json(peer) for peer in plan.peers.values()],
         "blocks": [show(family.afi, nlri) for family, nlri in plan.blocks],
         "staticRoutes": [_route_json(route) for route in plan.static_routes],
+        "serviceRanges": [
+            show(family.afi, nlri)
+            for family, policy in plan.policies.items()
+            for nlri in policy.service_routes
+        ],
     }
 
 
@@ -48,7 +53,9 @@ def peer_json(peer: PeerPlan) -> dict[str, Any]:
         "keepaliveTime": peer.keepalive_time,
         "bfd": peer.bfd,
         "gatewayMode": peer.gateway_mode.value,
+        "table": peer.table,
         "filters": list(peer.filters),
+        "extensions": dict(peer.extensions),
     }
 
 

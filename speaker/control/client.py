@@ -8,11 +8,18 @@ not there is the subclass `NotRunning`.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from speaker.control.protocol import ControlError, decode_line, encode_line, socket_path
+from speaker.control.protocol import (
+    MAX_SOCKETS,
+    ControlError,
+    decode_line,
+    encode_line,
+    socket_path,
+)
 
 TIMEOUT = 15.0
 """Seconds to wait for the next line of an answer."""
@@ -20,6 +27,19 @@ TIMEOUT = 15.0
 
 class NotRunning(ControlError):  # noqa: N818 - a state of the daemon, named as such
     """No daemon answers at the socket."""
+
+
+def is_running(run_dir: Path) -> bool:
+    """Tell whether a daemon listens there.
+
+    Raises:
+        ControlError: that cannot be found out.
+    """
+    try:
+        _connect(socket_path(run_dir)).close()
+    except NotRunning:
+        return False
+    return True
 
 
 def ask(run_dir: Path, command: str, /, **args: Any) -> Any:
@@ -45,7 +65,7 @@ def ask(run_dir: Path, command: str, /, **args: Any) -> Any:
     return items
 
 
-def stream(run_dir: Path, command: str, /, **args: Any) -> Iterator[Any]:
+def stream(run_dir: Path, command: str, /, **args: Any) -> Generator[Any, None, None]:
     """Ask for many things and get them one by one; a plain result is the only item.
 
     Raises:
@@ -56,37 +76,83 @@ def stream(run_dir: Path, command: str, /, **args: Any) -> Iterator[Any]:
         yield answer["result"] if "result" in answer else answer["item"]
 
 
-def _answers(run_dir: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def ask_for_sockets(run_dir: Path, command: str, /, **args: Any) -> tuple[Any, list[socket.socket]]:
+    """Ask for one thing that comes with open sockets.
+
+    Returns:
+        The result, and the sockets, which are the caller's to close.
+
+    Raises:
+        NotRunning: nobody listens there.
+        ControlError: as in `ask`.
+    """
+    path = socket_path(run_dir)
+    received: list[socket.socket] = []
+    request = {"command": command, **args}
+    with (
+        _connect(path) as connection,
+        closing(_lines(connection, request, path, received)) as lines,
+    ):
+        answer = next(lines, None)
+    if answer is not None and "result" in answer:
+        return answer["result"], received
+    for each in received:
+        each.close()
+    raise _refused(answer) if answer is not None else _silent(path)
+
+
+def _answers(run_dir: Path, request: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
     """Give the good answers to a request, up to the result or the end of the stream."""
     path = socket_path(run_dir)
     with _connect(path) as connection:
         for answer in _lines(connection, request, path):
             if not answer.get("ok"):
-                error = str(answer.get("error", "the daemon refused"))
-                raise ControlError(error, str(answer.get("hint", "")))
+                raise _refused(answer)
             if "end" in answer:
                 return
             yield answer
             if "result" in answer:
                 return
-    raise ControlError(
+    raise _silent(path)
+
+
+def _refused(answer: dict[str, Any]) -> ControlError:
+    error = str(answer.get("error", "the daemon refused"))
+    return ControlError(error, str(answer.get("hint", "")))
+
+
+def _silent(path: Path) -> ControlError:
+    return ControlError(
         f"the daemon at {path} closed the connection without an answer", "its log says why"
     )
 
 
 def _lines(
-    connection: socket.socket, request: dict[str, Any], path: Path
-) -> Iterator[dict[str, Any]]:
+    connection: socket.socket,
+    request: dict[str, Any],
+    path: Path,
+    received: list[socket.socket] | None = None,
+) -> Generator[dict[str, Any], None, None]:
+    """Ask, and give what comes, line by line; sockets that come before the first are received."""
     try:
         connection.sendall(encode_line(request))
+        begun = b"" if received is None else _receive(connection, received)
         with connection.makefile("rb") as lines:
             for line in lines:
-                yield decode_line(line)
+                yield decode_line(begun + line)
+                begun = b""
     except TimeoutError:
         hint = "it may be very busy; try again"
         raise ControlError(f"the daemon at {path} did not answer in time", hint) from None
     except ConnectionError:
         return
+
+
+def _receive(connection: socket.socket, received: list[socket.socket]) -> bytes:
+    """Take the sockets that come with the first octet of an answer, and give that octet."""
+    begun, descriptors, *_ = socket.recv_fds(connection, 1, MAX_SOCKETS, socket.MSG_CMSG_CLOEXEC)
+    received.extend(socket.socket(fileno=each) for each in descriptors)
+    return begun
 
 
 def _connect(path: Path) -> socket.socket:

@@ -6,6 +6,8 @@ A request is one JSON object on one line, ``{"command": "status", …arguments}`
 - any number of ``{"ok": true, "item": …}`` and then ``{"ok": true, "end": true}``: a stream,
 - ``{"ok": false, "error": "…", "hint": "…"}``, which also ends a stream that broke off.
 
+A result may have open sockets beside it (SCM_RIGHTS), in the order in which it names them.
+
 A connection may carry several requests, one after the other. Everything is UTF-8; a line ends with
 LF and holds none. The socket is ``wren.sock`` in the daemon's run directory.
 """
@@ -13,6 +15,8 @@ LF and holds none. The socket is ``wren.sock`` in the daemon's run directory.
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +24,30 @@ from speaker.errors import HintedError
 
 SOCKET_NAME = "wren.sock"
 
-MAX_REQUEST = 64 * 1024
+MAX_REQUEST = 1024 * 1024
 """Bytes of the longest request; a longer one is refused and its connection closed."""
+
+
+MAX_SOCKETS = 200
+"""Sockets that one answer may carry; the kernel passes 253 at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An answer with open sockets, which are closed here once they have been passed.
+
+    Attributes:
+        result: what the answer says.
+        sockets: go with it.
+    """
+
+    result: Any
+    sockets: tuple[socket.socket, ...]
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        for each in self.sockets:
+            each.close()
 
 
 class ControlError(HintedError):

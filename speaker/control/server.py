@@ -24,7 +24,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
-from speaker.control.protocol import MAX_REQUEST, ControlError, decode_line, encode_line
+from speaker.control.protocol import MAX_REQUEST, ControlError, Passed, decode_line, encode_line
 
 Handler: TypeAlias = Callable[[dict[str, Any]], Any | Awaitable[Any]]
 """Takes the arguments of a request, without its command, and gives the result."""
@@ -141,6 +141,9 @@ class ControlServer:
             result = self._handler(request.pop("command", None))(request)
             if inspect.isawaitable(result):
                 result = await result
+            if isinstance(result, Passed):
+                _pass(writer, result)
+                return
             if not isinstance(result, Iterator | AsyncIterator):
                 await self._send(writer, {"ok": True, "result": result})
                 return
@@ -178,6 +181,24 @@ async def _items(items: Iterator[Any] | AsyncIterator[Any]) -> AsyncGenerator[An
     finally:
         if isinstance(items, AsyncGenerator):
             await items.aclose()
+
+
+def _pass(writer: asyncio.StreamWriter, answer: Passed) -> None:
+    """Send an answer and its sockets, which a stream cannot.
+
+    Everything before it has been read, so that the socket takes a short line at once.
+    """
+    line = encode_line({"ok": True, "result": answer.result})
+    descriptors = [each.fileno() for each in answer.sockets]
+    # A loop's own socket object may not be used to send.
+    ours = os.dup(writer.get_extra_info("socket").fileno())
+    try:
+        with socket.socket(fileno=ours) as connection:
+            sent = socket.send_fds(connection, [line], descriptors)
+    finally:
+        answer.close()
+    if sent < len(line):
+        raise ConnectionError("the client does not read")
 
 
 def _refusal(error: ControlError) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """The forwarding table: desired minus installed.
 
 A `Fib` knows, for one address family, what each prefix is to be (`desired`), what we believe the
-kernel has of ours (`installed`), and which prefixes have to be looked at (a queue). Whatever
-happens, a prefix is put in the queue, and when its turn comes the difference between the two tables
-*is* the next request; so bursts coalesce by themselves, and an event that was misread costs a scan,
-never a wrong route. There are no sockets here and no clock: `take` gives requests, `settle` is
-told how they went.
+kernel has of ours (`speaker.kernel.holdings`), and which prefixes have to be looked at
+(`speaker.kernel.agenda`). Whatever happens, a prefix is put on the agenda, and when its turn comes
+the difference between the two tables *is* the next request; so bursts coalesce by themselves, and
+an event that was misread costs a scan, never a wrong route. There are no sockets here and no clock:
+`take` gives requests, `settle` is told how they went.
 
 The rules that keep others safe, and traffic flowing:
 
 - A new route is made with *fail if anything is there*; only a place known as ours is replaced.
 - A foreign route in our place (prefix and metric) holds ours back until it goes, and that is told.
-  One that displaced ours is different: our route was changed by somebody, and is put back. After
-  `MAX_THEFTS` of that within a minute we give in, for two programs could go on for ever.
+  One that displaced ours is different: our route was changed by somebody, and is put back, though
+  not for ever (`speaker.kernel.thefts`).
 - A wanted route is never removed and made again: the same metric is replaced in place, and for
   another metric, which is another route to the kernel, the new one is made first.
 - Routes of ours found at the start are *adopted*: they stay until somebody wants the prefix
@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from os import strerror
 
 from fsm.family import Afi
 from policy.prefix import Nlri
+from speaker.kernel.agenda import Agenda
 from speaker.kernel.foreign import ForeignRoutes
+from speaker.kernel.holdings import Holdings, common, distinct, renumber
 from speaker.kernel.requests import Found, Run
 from speaker.kernel.routes import (
     Forwarding,
@@ -43,10 +44,8 @@ from speaker.kernel.routes import (
     Swept,
 )
 from speaker.kernel.stamps import Verb
+from speaker.kernel.thefts import Thefts
 from speaker.kernel.troubles import Hitch, Troubles
-
-MAX_THEFTS, THEFT_MEMORY = 5, 60.0
-"""So often within so many seconds a place is taken back from a foreign route."""
 
 WORTHWHILE = 16
 """From so many prefixes on it pays to ask whether they are all alike."""
@@ -70,25 +69,27 @@ class Fib:
     ) -> None:
         self.afi = afi
         self.desired: dict[Nlri, Forwarding] = {}
-        self.installed: dict[Nlri, Forwarding] = {}
         self.adopted: set[Nlri] = set()
         self.wants_scan = False
         self._table = table
         self._foreign = foreign
         self._forwardings = forwardings
-        self._extras: dict[Nlri, dict[int, Forwarding]] = {}
+        self._held = Holdings(afi, forwardings)
         self._troubles = Troubles()
-        self._thefts: dict[Nlri, list[float]] = {}
-        self._stolen: set[Nlri] = set()
+        self._thefts = Thefts()
+        self._agenda = Agenda()
         self._swept = False
-        self._queue: deque[Sequence[Nlri]] = deque()
-        self._pending = 0
         self._events: list[KernelEvent] = []
+
+    @property
+    def installed(self) -> Mapping[Nlri, Forwarding]:
+        """What we believe the kernel has of ours: for each prefix the route that counts."""
+        return self._held.routes
 
     @property
     def pending(self) -> int:
         """How many prefixes are still to be looked at."""
-        return self._pending
+        return len(self._agenda)
 
     def events(self) -> list[KernelEvent]:
         """Give what is to be told since last asked."""
@@ -113,14 +114,14 @@ class Fib:
                 self.desired.update(dict.fromkeys(nlris, wanted))
             if self.adopted:
                 self.adopted.difference_update(nlris)
-            self._look_at(nlris)
+            self._agenda.add(nlris)
 
     def sweep(self) -> int:
         """Give up the adopted routes that nobody has wanted; return their number."""
         unwanted = list(self.adopted)
         self.adopted.clear()
         self._swept = True
-        self._look_at(unwanted)
+        self._agenda.add(unwanted)
         if unwanted:
             self._events.append(Swept(self.afi, len(unwanted)))
         return len(unwanted)
@@ -130,11 +131,11 @@ class Fib:
         self.desired.clear()
         self.adopted.clear()
         # Last in, first out: the kernel's IPv4 trie suffers when a dense range goes from its front.
-        self._look_at([*reversed(self.installed), *self._extras])
+        self._agenda.add([*reversed(self._held.routes), *self._held.extras])
 
     def retry(self) -> None:
         """Try refused routes at once: links or addresses are others now."""
-        self._look_at(self._troubles.hurry())
+        self._agenda.add(self._troubles.hurry())
 
     @property
     def next_retry(self) -> float | None:
@@ -143,12 +144,7 @@ class Fib:
 
     def wake(self, now: float) -> None:
         """Put what is due for another try in the queue."""
-        self._look_at(self._troubles.due(now))
-
-    def _look_at(self, nlris: Sequence[Nlri]) -> None:
-        if nlris:
-            self._queue.append(nlris)
-            self._pending += len(nlris)
+        self._agenda.add(self._troubles.due(now))
 
     # What is asked of the kernel.
 
@@ -159,7 +155,7 @@ class Fib:
         """
         runs: list[Run] = []
         seen: set[Nlri] = set()
-        for nlris in self._next(limit):
+        for nlris in self._agenda.take(limit):
             run = self._alike(nlris, seen) if len(nlris) >= WORTHWHILE else None
             if run is not None:
                 runs.append(run)
@@ -176,13 +172,22 @@ class Fib:
         distinct = set(nlris)
         if len(distinct) != len(nlris) or not seen.isdisjoint(distinct):
             return None
-        for special in (self._troubles, self._extras, self._foreign.routes, self.adopted):
+        held = self._held
+        specials = (
+            self._troubles,
+            held.extras,
+            self._foreign.routes,
+            self.adopted,
+            held.doubled,
+        )
+        for special in specials:
             if special and not distinct.isdisjoint(special):
                 return None
-        wanted, current = _common(self.desired, nlris), _common(self.installed, nlris)
-        if len(wanted) > 1 or len(current) > 1:
+        alike, wanted = common(self.desired, nlris)
+        if not alike:
             return None
-        request = _request(wanted[0], current[0])
+        alike, current = common(held.routes, nlris)
+        request = _request(wanted, current) if alike else None
         if request is None:
             return None
         seen |= distinct
@@ -205,22 +210,7 @@ class Fib:
             if not runs or runs[-1].forwarding is not forwarding or runs[-1].verb is not verb:
                 runs.append(Run(verb, forwarding, []))
             runs[-1].nlris.append(nlri)
-        self._look_at(again)
-
-    def _next(self, limit: int) -> list[Sequence[Nlri]]:
-        """Take prefixes off the queue, in pieces."""
-        taken: list[Sequence[Nlri]] = []
-        room = limit
-        while self._queue and room:
-            nlris = self._queue.popleft()
-            if len(nlris) > room:
-                # The rest keeps its place.
-                self._queue.extendleft(reversed(_pieces(nlris, room)))
-                nlris = nlris[:room]
-            taken.append(nlris)
-            room -= len(nlris)
-        self._pending -= limit - room
-        return taken
+        self._agenda.add(again)
 
     def _decide(self, nlri: Nlri, now: float) -> tuple[Verb, Forwarding] | None:
         """Say what is to be asked for one prefix; None: nothing, or not yet."""
@@ -230,7 +220,10 @@ class Fib:
             return None
         if wanted is None:
             return self._decide_unwanted(nlri)
-        current = self._current(nlri, wanted.metric)
+        current = self._held.current(nlri, wanted.metric)
+        if current is not None and nlri in self._held.doubled:
+            # One of the two goes, no matter which: the other is replaced.
+            return Verb.REMOVE, current
         if current is wanted or current == wanted:
             self._troubles.pop(nlri, None)
             return self._remove_extra(nlri)
@@ -238,7 +231,7 @@ class Fib:
         if holder is None:
             verb = Verb.ADD if current is None else Verb.REPLACE
             return verb, wanted
-        if nlri in self._stolen:
+        if nlri in self._thefts:
             return Verb.REPLACE, wanted
         self._hold_back(nlri, wanted, holder)
         return None
@@ -246,8 +239,8 @@ class Fib:
     def _decide_unwanted(self, nlri: Nlri) -> tuple[Verb, Forwarding] | None:
         if nlri in self.adopted:
             return None
-        self._stolen.discard(nlri)
-        current = self.installed.get(nlri)
+        self._thefts.settle(nlri)
+        current = self._held.routes.get(nlri)
         if current is not None:
             return Verb.REMOVE, current
         request = self._remove_extra(nlri)
@@ -255,25 +248,9 @@ class Fib:
             self._troubles.pop(nlri, None)
         return request
 
-    def _current(self, nlri: Nlri, metric: int) -> Forwarding | None:
-        """Find our route with a metric, and make it the one we count as installed."""
-        current = self.installed.get(nlri)
-        if current is not None and current.metric == metric:
-            return current
-        extras = self._extras.get(nlri)
-        if not extras or metric not in extras:
-            return None
-        found = extras.pop(metric)
-        if current is not None:
-            extras[current.metric] = current
-        elif not extras:
-            del self._extras[nlri]
-        self.installed[nlri] = found
-        return found
-
     def _remove_extra(self, nlri: Nlri) -> tuple[Verb, Forwarding] | None:
-        extras = self._extras.get(nlri)
-        return (Verb.REMOVE, next(iter(extras.values()))) if extras else None
+        extra = self._held.extra(nlri)
+        return None if extra is None else (Verb.REMOVE, extra)
 
     def _hold_back(self, nlri: Nlri, wanted: Forwarding, holder: KernelRoute) -> None:
         text = f"a route of protocol {holder.protocol} holds its place"
@@ -318,48 +295,41 @@ class Fib:
 
     # hot: per prefix
     def _succeeded(self, run: Run, nlris: list[Nlri]) -> None:
+        if not nlris:
+            return
         if run.verb is Verb.REMOVE:
+            self._all_removed(run, nlris)
+            return
+        self._agenda.add(self._held.made(nlris, run.forwarding))
+        if self._troubles:
+            self._troubles.forget(nlris)
+        if self._thefts:
+            for nlri in nlris:
+                if self._thefts.settle(nlri):
+                    self._foreign.overwritten(nlri, self._table, run.forwarding.metric)
+
+    # hot: per prefix
+    def _all_removed(self, run: Run, nlris: list[Nlri]) -> None:
+        held = self._held
+        special = self._troubles or held.extras or held.doubled
+        alike, old = common(held.routes, nlris)
+        if special or not alike or old is not run.forwarding:
             for nlri in nlris:
                 self._removed(nlri, run.forwarding)
             return
-        if self._extras or not self.installed.keys().isdisjoint(nlris):
-            self._keep_other_metrics(nlris, run.forwarding)
-        self.installed.update(dict.fromkeys(nlris, run.forwarding))
-        if self._troubles:
-            self._troubles.forget(nlris)
-        if self._stolen:
-            for nlri in nlris:
-                if nlri in self._stolen:
-                    self._stolen.discard(nlri)
-                    self._foreign.overwritten(nlri, self._table, run.forwarding.metric)
-
-    def _keep_other_metrics(self, nlris: list[Nlri], forwarding: Forwarding) -> None:
-        """Remember routes of another metric beside the new one; now they may go."""
-        installed = self.installed.get
-        for nlri in nlris:
-            old = installed(nlri)
-            if old is not None and old.metric != forwarding.metric:
-                self._extras.setdefault(nlri, {})[old.metric] = old
-                self._look_at([nlri])
-            elif nlri in self._extras:
-                self._look_at([nlri])
+        deque(map(held.routes.pop, nlris), 0)
+        if not self.desired.keys().isdisjoint(nlris):
+            self._agenda.add([nlri for nlri in nlris if nlri in self.desired])
 
     def _removed(self, nlri: Nlri, forwarding: Forwarding) -> None:
         self._troubles.pop(nlri, None)
-        self._forget(nlri, forwarding.metric)
-        if nlri in self._extras or nlri in self.desired:
-            self._look_at([nlri])
-
-    def _forget(self, nlri: Nlri, metric: int) -> Forwarding | None:
-        """Strike out our route with a metric."""
-        current = self.installed.get(nlri)
-        if current is not None and current.metric == metric:
-            return self.installed.pop(nlri)
-        extras = self._extras.get(nlri, {})
-        found = extras.pop(metric, None)
-        if not extras:
-            self._extras.pop(nlri, None)
-        return found
+        if nlri in self._held.doubled:
+            self._held.doubled.discard(nlri)
+            self._agenda.add([nlri])
+            return
+        self._held.forget(nlri, forwarding.metric)
+        if nlri in self._held.extras or nlri in self.desired:
+            self._agenda.add([nlri])
 
     def _failed(self, run: Run, nlri: Nlri, number: int, text: str, now: float) -> bool:
         """Take in one refusal; tell whether it is news."""
@@ -379,43 +349,34 @@ class Fib:
     def adopt(self, found: Found) -> int:
         """Take in our routes as they are found at the start; return their number."""
         self._take_found(found)
-        self.adopted = set(self.installed)
+        self.adopted = set(self._held.routes)
         return len(self.adopted)
 
     def resync(self, found: Found, now: float) -> None:
         """Take in our routes as a scan shows them, and look at every difference."""
-        before = self.installed
+        before = self._held.routes
         self.wants_scan = False
         self._take_found(found)
         unclear = self._troubles.of(Hitch.UNCLEAR)
         self._troubles.forget(unclear)
-        self._look_at(unclear)
-        self.adopted.intersection_update(self.installed)
-        different = [] if before == self.installed else self._differences(before)
+        self._agenda.add(unclear)
+        self.adopted.intersection_update(self._held.routes)
+        different = [] if before == self._held.routes else self._differences(before)
         for nlri in different:
             old = before.get(nlri)
             if old is None:
                 self._adopt_late(nlri)
             elif self._foreign.holding(nlri, self._table, old.metric):
-                self._note_theft(nlri, now)
-        self._look_at(different)
+                self._thefts.note(nlri, now)
+        self._agenda.add(different)
         self._repairing([n for n in different if n in before and n in self.desired])
 
     def _take_found(self, found: Found) -> None:
-        self.installed = found.routes
-        self._extras = {}
-        for nlri, more in found.more.items():
-            every = {route.metric: route for route in [found.routes[nlri], *more]}
-            wanted = self.desired.get(nlri)
-            # Of several the lowest metric is the one that forwards.
-            best = wanted.metric if wanted and wanted.metric in every else min(every)
-            self.installed[nlri] = every.pop(best)
-            if every:
-                self._extras[nlri] = every
-        self._look_at(list(self._extras))
+        self._held.replace_all(found, self.desired)
+        self._agenda.add(list(self._held.extras))
 
     def _differences(self, before: dict[Nlri, Forwarding]) -> list[Nlri]:
-        after = self.installed
+        after = self._held.routes
         different = [
             n for n, old in before.items() if (new := after.get(n)) is not old and new != old
         ]
@@ -427,61 +388,67 @@ class Fib:
         if not self._swept and nlri not in self.desired:
             self.adopted.add(nlri)
 
-    def own_seen(self, nlri: Nlri, seen: Forwarding) -> None:
+    def own_seen(self, nlri: Nlri, seen: Forwarding, *, replaced: bool = False) -> None:
         """Take in that somebody made or changed a route that bears our protocol."""
-        current = self.installed.get(nlri)
-        wanted = self.desired.get(nlri)
-        if current is None:
-            self.installed[nlri] = seen
-            self._adopt_late(nlri)
-        elif current == seen:
+        current = self._held.routes.get(nlri)
+        if current == seen:
             return
-        elif current.metric == seen.metric:
-            self.installed[nlri] = seen
-        else:
-            self._extras.setdefault(nlri, {})[seen.metric] = seen
-        self._look_at([nlri])
+        if current is None:
+            self._adopt_late(nlri)
+        self._held.seen(nlri, seen, replaced=replaced)
+        wanted = self.desired.get(nlri)
+        self._agenda.add([nlri])
         if wanted is not None and wanted != seen:
             self._repairing([nlri])
 
     def own_gone(self, nlri: Nlri, seen: Forwarding) -> None:
         """Take in that somebody, or the kernel itself, removed a route of ours or hops of it."""
-        gone = self._forget(nlri, seen.metric)
-        if gone is None:
+        if not self._held.lost(nlri, seen):
             return
-        left = tuple(hop for hop in gone.hops if hop not in seen.hops)
-        if self.afi is Afi.IPV6 and left and left != gone.hops:
-            self.installed[nlri] = self._forwardings.intern(self.afi, replace(gone, hops=left))
-        elif nlri not in self.installed:
+        if nlri not in self._held.routes:
             self.adopted.discard(nlri)
-        self._look_at([nlri])
+        self._agenda.add([nlri])
         if nlri in self.desired:
             self._repairing([nlri])
 
     def foreign_seen(self, route: KernelRoute, replaced: bool, now: float) -> None:
         """Take in that a foreign route stands in our table; perhaps it displaced one of ours."""
         nlri = route.nlri
-        current = self.installed.get(nlri)
+        current = self._held.routes.get(nlri)
         if route.tos or not replaced or current is None or current.metric != route.metric:
             return
-        self._forget(nlri, route.metric)
+        self._held.forget(nlri, route.metric)
         self.adopted.discard(nlri)
-        self._note_theft(nlri, now)
-        self._look_at([nlri])
+        self._thefts.note(nlri, now)
+        self._agenda.add([nlri])
         if nlri in self.desired:
             self._repairing([nlri])
 
     def foreign_gone(self, nlri: Nlri) -> None:
         """Take in that a foreign route went: what it held back may be installed now."""
-        self._stolen.discard(nlri)
+        self._thefts.settle(nlri)
         if nlri in self.desired:
-            self._look_at([nlri])
+            self._agenda.add([nlri])
 
-    def _note_theft(self, nlri: Nlri, now: float) -> None:
-        times = [t for t in self._thefts.get(nlri, ()) if now - t < THEFT_MEMORY]
-        self._thefts[nlri] = [*times, now]
-        if len(times) < MAX_THEFTS:
-            self._stolen.add(nlri)
+    def objects_gone(self, numbers: Collection[int]) -> None:
+        """Take in that the kernel has dropped next-hop objects, and every route that named them."""
+        gone = self._held.objects_gone(numbers)
+        self.adopted.difference_update(gone)
+        self._agenda.add(gone)
+        self._repairing([nlri for nlri in gone if nlri in self.desired])
+
+    def renumber(self, old: int, new: int) -> None:
+        """Take in that routes which name one next-hop object count as naming another."""
+        renumber(self.afi, self.desired, self._forwardings, old, new)
+        self._held.renumber(old, new)
+
+    def redirect(self, old: int, new: int) -> None:
+        """Want routes to name another next-hop object than they do; each is replaced in place."""
+        self._agenda.add(renumber(self.afi, self.desired, self._forwardings, old, new))
+
+    def named(self) -> set[int]:
+        """List the next-hop objects that routes name or are to name."""
+        return {route.nexthop for route in distinct(self.desired)} | self._held.named()
 
     def _repairing(self, nlris: list[Nlri]) -> None:
         if nlris:
@@ -499,16 +466,3 @@ def _request(
     if current is wanted or current.metric != wanted.metric or current == wanted:
         return None
     return Verb.REPLACE, wanted
-
-
-def _common(table: dict[Nlri, Forwarding], nlris: Sequence[Nlri]) -> list[Forwarding | None]:
-    """List the different objects that a table has for prefixes."""
-    values = list(map(table.get, nlris))
-    # By identity: a forwarding's own hash is computed in Python.
-    return list(dict(zip(map(id, values), values, strict=True)).values())
-
-
-def _pieces(nlris: Sequence[Nlri], start: int) -> list[Sequence[Nlri]]:
-    """Cut the rest of a long list so that taking from it over and over stays cheap."""
-    size = max(4096, (len(nlris) - start) // 64)
-    return [nlris[at : at + size] for at in range(start, len(nlris), size)]

@@ -14,15 +14,16 @@ Standards: RFC 3549 §2.2 (netlink), §3.1 (links, addresses, routes).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from fsm.family import Afi
 from policy.path import Hop
 from policy.prefix import WIDTH, Nlri
 from speaker.kernel.routes import Forwarding, Forwardings
-from speaker.kernel.stamps import ADDRESS_FAMILY, RTNH_F_ONLINK
+from speaker.kernel.stamps import ADDRESS_FAMILY, RTA_NH_ID, RTNH_F_ONLINK
 from speaker.rib.underlay import Address, KernelRoute, Link, RouteKind
 
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -55,7 +56,13 @@ _KINDS = {int(kind): kind for kind in RouteKind}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Everything a route message says but its prefix."""
+    """Everything a route message says but its prefix.
+
+    Attributes:
+        forwarding: how the route is made: it may name a next-hop object.
+        hops: where it leads, be it by way of an object.
+        nexthop: the object's number, or 0.
+    """
 
     afi: Afi
     table: int
@@ -63,6 +70,8 @@ class Shape:
     scope: int
     tos: int
     forwarding: Forwarding
+    hops: tuple[Hop, ...] = ()
+    nexthop: int = 0
 
     def route(self, nlri: Nlri) -> KernelRoute:
         """Join it with a prefix."""
@@ -70,7 +79,7 @@ class Shape:
         return KernelRoute(
             nlri,
             forwarding.kind,
-            forwarding.hops,
+            self.hops,
             forwarding.metric,
             self.protocol,
             self.table,
@@ -117,13 +126,34 @@ class RouteReader:
 
     Args:
         forwardings: where forwardings are interned, shared with whoever compares them.
+        hops_of: tells where a next-hop object leads, for kernels that do not say it in the route.
+        aliases: numbers of objects, and by which other number each counts.
     """
 
     _KEPT = 8192
 
-    def __init__(self, forwardings: Forwardings) -> None:
+    def __init__(
+        self,
+        forwardings: Forwardings,
+        hops_of: Callable[[int], tuple[Hop, ...]] = lambda _: (),
+        aliases: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
         self._forwardings = forwardings
+        self._hops_of = hops_of
+        self._aliases = aliases
         self._shapes: dict[bytes, Shape | None] = {}
+        self._forgot = False
+
+    def forget(self) -> None:
+        """Begin anew: what objects lead to, or count as, has changed."""
+        self._shapes.clear()
+        self._forgot = False
+
+    def named(self) -> set[int] | None:
+        """List the objects that routes read since `forget` name; None: more than are known."""
+        if self._forgot:
+            return None
+        return {shape.nexthop for shape in self._shapes.values() if shape is not None}
 
     # hot: per prefix
     def read(self, data: bytes, start: int, end: int) -> tuple[Nlri, Shape] | None:
@@ -146,6 +176,7 @@ class RouteReader:
             read = self._read_slowly(data, start, end)
             if len(self._shapes) >= self._KEPT:
                 self._shapes.clear()
+                self._forgot = True
             self._shapes[key] = shape = read[1] if read else None
             if shape is None:
                 return None
@@ -162,16 +193,16 @@ class RouteReader:
             return None
         found = attributes(data, start + 12, end)
         address = found.get(RTA_DST, b"").ljust(WIDTH[afi] >> 3, b"\0")
-        forwarding = self._forwardings.intern(
-            afi,
-            Forwarding(
-                _KINDS[kind],
-                tuple(_hops(found)),
-                _number(found.get(RTA_PRIORITY)),
-                _is_onlink(found, flags),
-            ),
-        )
-        shape = Shape(afi, _number(found.get(RTA_TABLE)) or table, protocol, scope, tos, forwarding)
+        metric, number = _number(found.get(RTA_PRIORITY)), _number(found.get(RTA_NH_ID))
+        hops = tuple(_hops(found))
+        made = Forwarding(_KINDS[kind], hops, metric, _is_onlink(found, flags))
+        if number:
+            hops = hops or self._hops_of(number)
+            made = Forwarding(_KINDS[kind], (), metric, nexthop=self._aliases.get(number, number))
+        forwarding = self._forwardings.intern(afi, made)
+        table = _number(found.get(RTA_TABLE)) or table
+        hops = hops if number else forwarding.hops
+        shape = Shape(afi, table, protocol, scope, tos, forwarding, hops, number)
         return bytes((length,)) + address[: length + 7 >> 3], shape
 
 

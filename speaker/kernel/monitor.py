@@ -17,6 +17,7 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 
 from speaker.kernel.messages import (
     RTM_DELADDR,
@@ -38,6 +39,9 @@ from speaker.kernel.routes import Address, AddressesChanged, Link, LinksChanged
 NETLINK_ADD_MEMBERSHIP = 1
 GROUPS = (1, 5, 7, 9, 11)
 """Links; addresses and routes of IPv4; addresses and routes of IPv6 (RTNLGRP numbers)."""
+
+NEXTHOP_GROUP = 32
+"""Next-hop objects."""
 
 READS = 64
 """Datagrams read in one go before others get their turn."""
@@ -61,6 +65,9 @@ class Monitor:
         _attach_filter(self._socket, mute)
         for group in GROUPS:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+        with suppress(OSError):
+            # Kernels before 5.3 have no next-hop objects, and no group for them.
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NEXTHOP_GROUP)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -109,11 +116,18 @@ def _attach_filter(target: socket.socket, mute: int) -> None:
 
 
 class Neighbourhood:
-    """All links and addresses, and what changed of them since last asked."""
+    """All links and addresses, and what changed of them since last asked.
+
+    Attributes:
+        fell: whether a link or an address was not there, if only for a moment, between the last two
+            times when `changes` was asked.
+    """
 
     def __init__(self) -> None:
         self.links: dict[int, Link] = {}
         self.addresses: dict[Address, None] = {}
+        self.fell = False
+        self._fell = False
         self._links: dict[int, Link | None] = {}
         self._addresses: dict[Address, bool] = {}
 
@@ -160,11 +174,13 @@ class Neighbourhood:
             lost = tuple(address for address, ours in self._addresses.items() if not ours)
             events.append(AddressesChanged(have, lost))
         self._links, self._addresses = {}, {}
+        self.fell, self._fell = self._fell, False
         return events
 
     def _set_link(self, index: int, link: Link | None) -> None:
         if self.links.get(index) == link:
             return
+        self._fell = self._fell or link is None or not link.is_usable
         if link is None:
             del self.links[index]
         else:
@@ -174,6 +190,7 @@ class Neighbourhood:
     def _set_address(self, address: Address, ours: bool) -> None:
         if (address in self.addresses) == ours:
             return
+        self._fell = self._fell or not ours
         if ours:
             self.addresses[address] = None
         else:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -33,7 +33,6 @@ from speaker.kernel.routes import Forwarding
 from speaker.kernel.stamps import (
     ADDRESS_FAMILY,
     NLM_F_REQUEST,
-    SEQUENCES,
     Stamps,
     Verb,
     encode,
@@ -42,11 +41,11 @@ from speaker.kernel.stamps import (
 SOL_NETLINK = 270
 NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 10, 11, 12
 SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_ATTACH_FILTER = 32, 33, 26
-RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEXTHOP = 18, 22, 26, 106
 NLM_F_DUMP = 0x300
 RTA_TABLE = 15
 
-ROOM = 128 * 1024
+ROOM = 640 * 1024
 """Octets in one send at most: the kernel copies a batch into one piece of memory."""
 
 RECEIVE = 1 << 17
@@ -148,15 +147,34 @@ class RouteSocket:
         self._exchange(request, outcome)
         return outcome.errors.get(0, (0, ""))[0]
 
-    def exchange(self, afi: Afi, runs: list[Run]) -> Outcome:
-        """Send requests and collect what went wrong."""
+    def request(self, requests: Sequence[bytes]) -> Outcome:
+        """Send requests that are not about routes; their sequence numbers are their places."""
         outcome = Outcome()
-        parts: list[bytes] = []
+        if requests:
+            self._exchange(b"".join(requests), outcome)
+        return outcome
+
+    def exchange(
+        self, afi: Afi, runs: list[Run], refusals: Mapping[int, tuple[int, str]]
+    ) -> Outcome:
+        """Send requests and collect what went wrong.
+
+        Args:
+            afi: family of the prefixes.
+            runs: requests.
+            refusals: why there is no next-hop object of a number: routes that name it are not even
+                asked for.
+        """
+        outcome = Outcome()
+        parts: list[bytearray] = []
         size = place = 0
         for run in runs:
-            part = self._stamps.get(run.verb, afi, run.forwarding).ink(
-                run.nlris, SEQUENCES[place : place + len(run.nlris)]
-            )
+            if run.forwarding.nexthop in refusals and run.verb is not Verb.REMOVE:
+                places = range(place, place + len(run.nlris))
+                outcome.errors |= dict.fromkeys(places, refusals[run.forwarding.nexthop])
+                place = places.stop
+                continue
+            part = self._stamps.get(run.verb, afi, run.forwarding).ink(run.nlris, place)
             place += len(run.nlris)
             if size + len(part) > ROOM and parts:
                 self._exchange(b"".join(parts), outcome)
@@ -167,7 +185,7 @@ class RouteSocket:
             self._exchange(b"".join(parts), outcome)
         return outcome
 
-    def _exchange(self, data: bytes, outcome: Outcome) -> None:
+    def _exchange(self, data: bytes | bytearray, outcome: Outcome) -> None:
         for piece in _pieces(data):
             try:
                 self._socket.send(piece)
@@ -195,7 +213,23 @@ class RouteSocket:
                         outcome.errors[place] = (number, text)
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
+def check_permission(table: int, protocol: int) -> None:
+    """Make sure that this process may change routes; nothing is changed.
+
+    Raises:
+        KernelError: it may not, or netlink cannot be used.
+    """
+    try:
+        opened = RouteSocket(table, protocol)
+    except OSError as error:
+        raise KernelError(f"netlink cannot be used: {error}") from None
+    try:
+        opened.check_permission()
+    finally:
+        opened.close()
+
+
+def _pieces(data: bytes | bytearray) -> Iterator[bytes | bytearray]:
     """Cut a batch that is larger than the room between messages."""
     start = at = 0
     while len(data) - start > ROOM:
@@ -234,6 +268,10 @@ class DumpSocket:
         """Read all routes of a table; one that does not exist yet is empty."""
         body = struct.pack("=BBBBBBBBI", ADDRESS_FAMILY[afi], 0, 0, 0, 0, 0, 0, 0, 0)
         return self._dump(RTM_GETROUTE, body + struct.pack("=HHI", 8, RTA_TABLE, table))
+
+    def nexthops(self) -> Iterator[tuple[bytes, Message]]:
+        """Read all next-hop objects; none where the kernel has no such thing."""
+        return self._dump(RTM_GETNEXTHOP, struct.pack("=BBBBI", 0, 0, 0, 0, 0))
 
     def _dump(self, kind: int, body: bytes) -> Iterator[tuple[bytes, Message]]:
         self._sequence += 1

@@ -21,6 +21,7 @@ __all__ = [
     "Forwarding",
     "Forwardings",
     "KernelEvent",
+    "KernelFacts",
     "KernelFailed",
     "KernelRoute",
     "Link",
@@ -48,12 +49,19 @@ class Forwarding:
         hops: one or several ways out; a gateway of the other family is allowed for IPv4.
         metric: the kernel's priority, lower wins; part of the kernel's key for a route.
         onlink: take the gateways as neighbours although no connected subnet covers them.
+        way: a number by which the caller knows this set of next hops, from 1 on; where the last
+            forwarding of a number leads, there lead all routes of that number. 0: the hops
+            themselves say what belongs together.
+        nexthop: number of the kernel's object that a route names instead of hops. Only the kernel
+            room sets it.
     """
 
     kind: RouteKind = RouteKind.UNICAST
     hops: tuple[Hop, ...] = ()
     metric: int = 0
     onlink: bool = False
+    way: int = 0
+    nexthop: int = 0
 
 
 def normal(afi: Afi, forwarding: Forwarding) -> Forwarding:
@@ -103,6 +111,22 @@ def _order(hop: Hop) -> tuple[bytes, int, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelFacts:
+    """What the kernel can do, and how it is set.
+
+    Attributes:
+        nexthop_objects: routes name objects instead of hops of their own.
+        nexthop_compat: to others it shows them as plain routes (net.ipv4.nexthop_compat_mode);
+            None where there are no objects.
+        resilient_groups: these objects can keep flows where they are (`policy.resilience`).
+    """
+
+    nexthop_objects: bool = False
+    nexthop_compat: bool | None = None
+    resilient_groups: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The node as it was found at the start.
 
@@ -111,12 +135,14 @@ class Snapshot:
         addresses: all our addresses.
         routes: foreign routes of the learned tables, best metric first.
         adopted: how many routes of ours were found, per family.
+        facts: what the kernel can do.
     """
 
     links: tuple[Link, ...] = ()
     addresses: tuple[Address, ...] = ()
     routes: Mapping[Afi, Mapping[Nlri, tuple[KernelRoute, ...]]] = field(default_factory=dict)
     adopted: Mapping[Afi, int] = field(default_factory=dict)
+    facts: KernelFacts = KernelFacts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """Stamps: one route message as a mould for a million.
 
 All routes of one forwarding differ in sequence number, prefix length and address only. So pyroute2
-encodes one message per (verb, family, forwarding), and for each prefix the three are written into
-a copy. That is two hundred times cheaper than encoding each, and a test holds every stamped message
+encodes one message per (verb, family, forwarding), which is repeated as often as there are
+prefixes; then the three are written into all of them at once, octet by octet: the first octets of
+all addresses, the second of all addresses, and so on, as slices with the size of the message as
+step. That is a thousand times cheaper than encoding each, and a test holds every stamped message
 equal to what pyroute2 makes of the same route.
 
 Layout: the netlink header (16 octets), the route header (12), RTA_DST with a whole address, then
@@ -14,7 +16,7 @@ Standards: RFC 3549 §3.1 (route messages).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -31,12 +33,19 @@ RTM_NEWROUTE, RTM_DELROUTE = 24, 25
 NLM_F_REQUEST, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x100, 0x200, 0x400
 SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_NOWHERE = 0, 253, 255
 RTNH_F_ONLINK = 4
+RTA_NH_ID = 30
 
-MAX_BATCH = 512
-"""Messages in one send: enough to make the system call cheap, little enough to stay polite."""
+MAX_BATCH = 4096
+"""Messages in one batch: many, for after each the thread has to wait for the interpreter's lock;
+few enough that whatever is more urgent does not wait long."""
 
-SEQUENCES = tuple(struct.pack("=I", number) for number in range(MAX_BATCH))
-"""A message's sequence number is its place in the batch; the kernel names it in errors."""
+_PLACES = b"".join(struct.pack("=I", number) for number in range(MAX_BATCH))
+SEQUENCES = tuple(_PLACES[octet::4] for octet in range(4))
+"""A message's sequence number is its place in the batch; the kernel names it in errors. These are
+all first, second, third and fourth octets of them."""
+
+SEQUENCE_AT, LENGTH_AT, ADDRESS_AT = 8, 17, 32
+"""Where in a message the sequence number, the prefix length and the address are."""
 
 
 class Verb(Enum):
@@ -60,34 +69,29 @@ _FLAGS = {
 class Stamp:
     """The mould of one (verb, family, forwarding)."""
 
-    __slots__ = ("_before", "_heads", "_size", "_tail")
+    __slots__ = ("_message", "_width")
 
     def __init__(self, afi: Afi, message: bytes) -> None:
-        size = WIDTH[afi] >> 3
-        self._size = size
-        self._before = message[:8]
-        self._heads = [
-            message[12:17] + bytes((length,)) + message[18:32] for length in range(WIDTH[afi] + 1)
-        ]
-        self._tail = message[32 + size :]
+        self._width = 1 + (WIDTH[afi] >> 3)
+        self._message = message
 
     # hot: per prefix
-    def ink(self, nlris: Sequence[Nlri], sequences: Iterable[bytes]) -> bytes:
-        """Write one message per prefix."""
-        before, heads, size, tail = self._before, self._heads, self._size, self._tail
-        return b"".join(
-            [
-                part
-                for nlri, sequence in zip(nlris, sequences, strict=False)
-                for part in (
-                    before,
-                    sequence,
-                    heads[nlri[0]],
-                    nlri[1:].ljust(size, b"\0"),
-                    tail,
-                )
-            ]
-        )
+    def ink(self, nlris: Sequence[Nlri], place: int = 0) -> bytearray:
+        """Write one message per prefix, the first with ``place`` as its sequence number."""
+        size, end = len(self._message), place + len(nlris)
+        written = bytearray(self._message) * len(nlris)
+        for octet, column in enumerate(SEQUENCES, SEQUENCE_AT):
+            written[octet::size] = column[place:end]
+        width = len(nlris[0])
+        joined = b"".join(nlris)
+        # The mould is made for the prefix of length 0, whose address is all zeros.
+        if len(joined) != width * len(nlris) or len(set(map(len, nlris))) > 1:
+            width = self._width
+            joined = b"".join([nlri.ljust(width, b"\0") for nlri in nlris])
+        written[LENGTH_AT::size] = joined[::width]
+        for octet in range(1, width):
+            written[ADDRESS_AT - 1 + octet :: size] = joined[octet::width]
+        return written
 
 
 class Stamps:
@@ -154,19 +158,26 @@ def encode(
     message["header"]["flags"] = _FLAGS[verb]
     message["header"]["sequence_number"] = sequence
     message.encode()
-    return bytes(message.data)
+    data = bytes(message.data)
+    if removes or not forwarding.nexthop:
+        return data
+    # pyroute2 has no word for this attribute.
+    data = struct.pack("=I", len(data) + 8) + data[4:]
+    return data + struct.pack("=HHI", 8, RTA_NH_ID, forwarding.nexthop)
 
 
 def _scope(afi: Afi, forwarding: Forwarding) -> int:
     """IPv4 wants link scope for a route without gateway; IPv6 has no scopes of routes."""
-    direct = forwarding.kind is RouteKind.UNICAST and not any(
-        hop.gateway for hop in forwarding.hops
+    direct = (
+        forwarding.kind is RouteKind.UNICAST
+        and not forwarding.nexthop
+        and not any(hop.gateway for hop in forwarding.hops)
     )
     return SCOPE_LINK if direct and afi is Afi.IPV4 else SCOPE_UNIVERSE
 
 
 def _hop_attributes(afi: Afi, message: Any, forwarding: Forwarding) -> list[tuple[str, object]]:
-    if forwarding.kind is not RouteKind.UNICAST:
+    if forwarding.kind is not RouteKind.UNICAST or forwarding.nexthop:
         return []
     if len(forwarding.hops) == 1:
         hop = forwarding.hops[0]

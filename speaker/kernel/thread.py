@@ -15,15 +15,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from functools import partial
 
 from fsm.family import Afi
 from policy.prefix import Nlri
+from policy.resilience import Resilience
 from speaker.errors import KernelError
 from speaker.kernel.routes import Forwarding, KernelEvent, KernelFailed, Snapshot
 from speaker.kernel.worker import Worker
 
 Batch = Sequence[tuple[Forwarding | None, Sequence[Nlri]]]
 """Forwardings with their prefixes; None for prefixes that are not to be installed."""
+
+
+HURRY = 0.004
+"""Seconds that somebody stands aside at most for what is urgent."""
 
 
 class Kernel:
@@ -38,6 +44,8 @@ class Kernel:
         learn_tables: tables whose foreign routes are told.
         scan_interval: seconds between scans of all routes.
         receive_buffer: octets of notifications that may wait.
+        nexthop_objects: let routes name objects where the kernel has them.
+        nexthop_compat: leave net.ipv4.nexthop_compat_mode as it is; else it is set to 0.
     """
 
     def __init__(
@@ -49,6 +57,8 @@ class Kernel:
         learn_tables: Collection[int] = (254,),
         scan_interval: float = 60.0,
         receive_buffer: int = 32 << 20,
+        nexthop_objects: bool = True,
+        nexthop_compat: bool = True,
     ) -> None:
         self._on_events = on_events
         self._worker = Worker(
@@ -58,9 +68,11 @@ class Kernel:
             tell=on_events,
             scan_interval=scan_interval,
             receive_buffer=receive_buffer,
+            nexthop_objects=nexthop_objects,
+            nexthop_compat=nexthop_compat,
         )
         self._lock = threading.Lock()
-        self._inbox: deque[tuple[Afi, Batch]] = deque()
+        self._inbox: deque[Callable[[], None]] = deque()
         self._inbox_size = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
@@ -92,17 +104,44 @@ class Kernel:
             self._call(self._stop)
         thread.join()
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether orders are taken; a fault or `stop` ends that."""
+        return self._loop is not None and not self._loop.is_closed()
+
     def install(self, afi: Afi, batch: Batch) -> None:
         """Say how prefixes are to be installed from now on; returns at once.
 
         The sequences are kept, not copied: they must not change afterwards.
         """
-        with self._lock:
-            self._inbox.append((afi, batch))
-            self._inbox_size += sum(len(nlris) for _, nlris in batch)
-            first = len(self._inbox) == 1
-        if first:
-            self._call(self._take_inbox)
+        self._post(partial(self._worker.install, afi, batch), sum(len(nlris) for _, nlris in batch))
+
+    def lead(self, afi: Afi, forwardings: Sequence[Forwarding]) -> None:
+        """Say where ways lead from now on: all routes by a way move by one message.
+
+        Ways that no route goes by are passed over.
+        """
+        self._post(partial(self._worker.lead, afi, forwardings))
+
+    def merge(self, afi: Afi, way: int, into: Forwarding) -> None:
+        """Say that all routes by one way are routes by another from now on: by one message."""
+        self._post(partial(self._worker.merge, afi, way, into))
+
+    def set_resilience(self, resilience: Resilience | None) -> None:
+        """Say how sets of next hops keep flows from now on; nothing follows where none can.
+
+        Routes stay and are replaced in place, one by one, save where only timers differ.
+        """
+        self._post(partial(self._worker.set_resilience, resilience))
+
+    def hurry(self) -> None:
+        """Let the kernel thread go first, a few milliseconds at the most.
+
+        Else it would wait for the interpreter's lock again and again while the caller works on.
+        """
+        done = threading.Event()
+        self._post(done.set)
+        done.wait(HURRY)
 
     def sweep(self, afi: Afi) -> None:
         """Remove the routes found at the start that nobody has wanted since."""
@@ -127,7 +166,8 @@ class Kernel:
 
     def installed(self, afi: Afi, nlri: Nlri) -> Forwarding | None:
         """Tell how a prefix of ours is installed; None if it is not."""
-        return self._worker.fibs[afi].installed.get(nlri)
+        route = self._worker.fibs[afi].installed.get(nlri)
+        return None if route is None else self._worker.objects.shown(route)
 
     def count(self, afi: Afi) -> int:
         """Tell how many prefixes of ours are installed."""
@@ -137,6 +177,15 @@ class Kernel:
         """Say in words why a wanted prefix is not installed; empty if nothing is wrong."""
         return self._worker.fibs[afi].why(nlri)
 
+    def _post(self, order: Callable[[], None], size: int = 0) -> None:
+        """Have the kernel thread carry out an order after all earlier ones."""
+        with self._lock:
+            self._inbox.append(order)
+            self._inbox_size += size
+            first = len(self._inbox) == 1
+        if first:
+            self._call(self._take_inbox)
+
     def _done(self) -> Future[None]:
         future: Future[None] = Future()
         self._call(lambda: self._worker.answer_when_done(future))
@@ -145,7 +194,7 @@ class Kernel:
     def _call(self, function: Callable[[], None]) -> None:
         """Have the kernel thread call something."""
         loop = self._loop
-        if loop is None or loop.is_closed():
+        if loop is None or not self.is_running:
             raise KernelError("the kernel thread is not running")
         loop.call_soon_threadsafe(function)
 
@@ -179,8 +228,8 @@ class Kernel:
         with self._lock:
             taken, self._inbox = self._inbox, deque()
             self._inbox_size = 0
-        for afi, batch in taken:
-            self._worker.install(afi, batch)
+        for order in taken:
+            order()
 
     def _fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """A fault in here must not go unheard: end, and tell it."""

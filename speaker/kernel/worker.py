@@ -14,16 +14,20 @@ Events are told in batches, after each of these steps.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 
 from fsm.family import Afi
 from policy.prefix import Nlri
+from policy.resilience import Resilience
 from speaker.kernel.fib import Fib
 from speaker.kernel.foreign import ForeignRoutes
 from speaker.kernel.messages import Message, RouteReader, messages
 from speaker.kernel.monitor import Monitor, Neighbourhood, Overrun
 from speaker.kernel.netlink import DUMP_ATTEMPTS, DumpSocket, RouteSocket
+from speaker.kernel.nexthops import RTM_DELNEXTHOP, RTM_NEWNEXTHOP, read_object
+from speaker.kernel.objects import NextHopObjects
 from speaker.kernel.requests import Found
 from speaker.kernel.routes import (
     Address,
@@ -31,6 +35,7 @@ from speaker.kernel.routes import (
     Forwarding,
     Forwardings,
     KernelEvent,
+    KernelFacts,
     KernelRoute,
     Link,
     LinksChanged,
@@ -64,6 +69,8 @@ class Worker:
         tell: Callable[[list[KernelEvent]], None],
         scan_interval: float,
         receive_buffer: int,
+        nexthop_objects: bool,
+        nexthop_compat: bool,
     ) -> None:
         self._table = table
         self._protocol = protocol
@@ -72,7 +79,9 @@ class Worker:
         self._scan_interval = scan_interval
         self._receive_buffer = receive_buffer
         forwardings = Forwardings()
-        self._reader = RouteReader(forwardings)
+        self._wants_objects, self._wants_compat = nexthop_objects, nexthop_compat
+        self.objects = NextHopObjects(table, protocol)
+        self._reader = RouteReader(forwardings, self.objects.hops_of, self.objects.ways.aliases)
         self._foreign = {afi: ForeignRoutes(afi) for afi in FAMILIES}
         self.fibs = {afi: Fib(afi, table, self._foreign[afi], forwardings) for afi in FAMILIES}
         self._neighbourhood = Neighbourhood()
@@ -80,6 +89,7 @@ class Worker:
         self._scan_due = 0.0
         self._scan_not_before = 0.0
         self._pumping = False
+        self._objects_heard = False
         self._alarm: asyncio.TimerHandle | None = None
 
     # Life.
@@ -98,6 +108,9 @@ class Worker:
         # Subscribed before the dump, so that nothing falls between.
         self._neighbourhood.replace_all(self._dumps.links(), self._dumps.addresses())
         self._neighbourhood.changes()
+        self.objects.open(
+            self._routes, self._dumps, wanted=self._wants_objects, compat=self._wants_compat
+        )
         adopted = {}
         for afi, fib in self.fibs.items():
             adopted[afi] = fib.adopt(self._read_routes(afi))
@@ -108,7 +121,9 @@ class Worker:
         links: tuple[Link, ...] = tuple(self._neighbourhood.links.values())
         addresses: tuple[Address, ...] = tuple(self._neighbourhood.addresses)
         routes = {afi: self._learnable(afi) for afi in FAMILIES}
-        return Snapshot(links, addresses, routes, adopted)
+        objects = self.objects
+        facts = KernelFacts(bool(objects.families), objects.compat, objects.resilient)
+        return Snapshot(links, addresses, routes, adopted, facts)
 
     def close(self, *, withdraw: bool) -> None:
         """Close the sockets, after removing all our routes if so asked."""
@@ -120,6 +135,7 @@ class Worker:
                 fib.withdraw_all()
                 while fib.pending:
                     self._push(afi, fib)
+            self.objects.collect(set())
         for opened in (self._monitor, self._dumps, self._routes):
             opened.close()
         self._answer_waiting()
@@ -128,8 +144,42 @@ class Worker:
 
     def install(self, afi: Afi, batch: Sequence[tuple[Forwarding | None, Sequence[Nlri]]]) -> None:
         """Take in how prefixes are to be installed."""
-        self.fibs[afi].want(batch)
+        route_for = self.objects.route_for
+        self.fibs[afi].want(
+            [
+                (None if forwarding is None else route_for(afi, forwarding), nlris)
+                for forwarding, nlris in batch
+            ]
+        )
         self.pump_soon()
+
+    def lead(self, afi: Afi, forwardings: Sequence[Forwarding]) -> None:
+        """Take in where ways lead from now on, for all routes by them; at once."""
+        for forwarding in forwardings:
+            if self.objects.ways.known(afi, forwarding.way):
+                self.objects.route_for(afi, forwarding)
+        self._flush_objects()
+
+    def merge(self, afi: Afi, way: int, into: Forwarding) -> None:
+        """Let all routes by one way be routes by another; at once."""
+        if afi not in self.objects.families:
+            return
+        renumbered = self.objects.ways.merge(afi, way, into)
+        self._flush_objects()
+        if renumbered is not None:
+            self._reader.forget()
+            self.fibs[afi].renumber(*renumbered)
+
+    def set_resilience(self, resilience: Resilience | None) -> None:
+        """Let groups keep flows so, where the kernel can; routes move one by one if they must."""
+        if self.objects.resilient:
+            self._redirect(self.objects.ways.set_resilience(resilience))
+
+    def _redirect(self, moved: list[tuple[Afi, int, int]]) -> None:
+        for afi, old, new in moved:
+            self.fibs[afi].redirect(old, new)
+        if moved or self.objects.ways.pending:
+            self.pump_soon()
 
     def sweep(self, afi: Afi) -> None:
         """Remove adopted routes that nobody has wanted."""
@@ -152,6 +202,7 @@ class Worker:
     def _pump(self) -> None:
         self._pumping = False
         now = self._loop.time()
+        self._flush_objects()
         for afi, fib in self.fibs.items():
             fib.wake(now)
             if fib.pending:
@@ -170,11 +221,33 @@ class Worker:
         runs = fib.take(MAX_BATCH, now)
         if not runs:
             return
-        outcome = self._routes.exchange(afi, runs)
+        refusals = self.objects.ways.refusals
+        if refusals:
+            refusals = self.objects.refusals_of({run.forwarding.nexthop for run in runs})
+        outcome = self._routes.exchange(afi, runs, refusals)
         if outcome.lost:
             fib.doubt(runs)
         else:
             fib.settle(runs, outcome.errors, now)
+        if any(number == errno.EINVAL for number, _ in outcome.errors.values()):
+            # Among other things that says: the object which the route names is not there.
+            self._recheck_objects()
+
+    def _flush_objects(self) -> None:
+        if self.objects.ways.pending:
+            self._objects_gone(self.objects.flush())
+
+    def _recheck_objects(self) -> None:
+        self._objects_gone(self.objects.recheck())
+        self._redirect(self.objects.ways.align())
+        self._objects_heard = False
+
+    def _objects_gone(self, lost: set[int]) -> None:
+        """The kernel dropped groups, and routes with them: look at these routes."""
+        if lost:
+            lost = {self.objects.ways.aliases.get(number, number) for number in lost}
+            for fib in self.fibs.values():
+                fib.objects_gone(lost)
 
     def _answer_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -192,6 +265,9 @@ class Worker:
         except Overrun:
             self._neighbourhood.replace_all(self._dumps.links(), self._dumps.addresses())
             self._scan_soon()
+        if self._objects_heard:
+            self._recheck_objects()
+            self._flush_objects()
         self._react(self._neighbourhood.changes())
         self._report()
         if any(fib.pending for fib in self.fibs.values()):
@@ -201,7 +277,10 @@ class Worker:
 
     def _heard(self, data: bytes, message: Message) -> None:
         if message.type not in (RTM_NEWROUTE, RTM_DELROUTE):
-            self._neighbourhood.hear(data, message)
+            if message.type in (RTM_NEWNEXTHOP, RTM_DELNEXTHOP):
+                self._heard_object(data, message)
+            else:
+                self._neighbourhood.hear(data, message)
             return
         read = self._reader.read(data, message.start, message.end)
         if read is None:
@@ -213,9 +292,20 @@ class Worker:
             self._heard_foreign(shape.afi, shape.route(nlri), there, message.flags)
         elif shape.table == self._table and not shape.tos:
             if there:
-                fib.own_seen(nlri, shape.forwarding)
+                replaced = bool(message.flags & NLM_F_REPLACE)
+                fib.own_seen(nlri, shape.forwarding, replaced=replaced)
             else:
                 fib.own_gone(nlri, shape.forwarding)
+
+    def _heard_object(self, data: bytes, message: Message) -> None:
+        number = read_object(data, message.start, message.end).number
+        if self.objects.ways.numbers.owns(number):
+            self._objects_heard = True
+        elif not self.objects.compat:
+            # Foreign routes that name it lead elsewhere now, and nobody will tell.
+            self._reader.forget()
+            self._objects_heard = True
+            self._scan_soon()
 
     def _heard_foreign(self, afi: Afi, route: KernelRoute, there: bool, flags: int) -> None:
         ours = route.table == self._table
@@ -236,11 +326,16 @@ class Worker:
         """Links or addresses changed: refused routes may work now, and others may have gone."""
         if not changes:
             return
+        # The kernel drops objects of a link that goes, and IPv4 routes of a link or source address,
+        # and tells nobody.
+        if self._neighbourhood.fell:
+            self._routes.wait_for_others()
+            self._recheck_objects()
+            self._scan_soon()
+        self.objects.ways.retry()
         for fib in self.fibs.values():
             fib.retry()
-        # The kernel drops IPv4 routes of a link or source address that goes, and tells nobody.
-        if any(_takes_away(change) for change in changes):
-            self._scan_soon()
+        self.pump_soon()
         self._tell(list(changes))
 
     # Scanning.
@@ -254,11 +349,23 @@ class Worker:
     def _scan(self) -> None:
         self._routes.wait_for_others()
         start = self._loop.time()
+        self._recheck_objects()
+        self._reader.forget()
         for afi, fib in self.fibs.items():
             fib.resync(self._read_routes(afi), start)
+        self._collect_objects()
         end = self._loop.time()
         self._scan_not_before = end + SCAN_SHARE * (end - start)
         self._scan_due = end + max(self._scan_interval, IDLE_SHARE * (end - start))
+
+    def _collect_objects(self) -> None:
+        """Remove objects that no route names: neither one that we know of nor one just read."""
+        used = self._reader.named()
+        if used is None or any(fib.pending for fib in self.fibs.values()):
+            return
+        for fib in self.fibs.values():
+            used |= fib.named()
+        self.objects.collect(used)
 
     def _read_routes(self, afi: Afi) -> Found:
         """Dump our table and the learned ones; foreign routes are noted, ours returned."""
@@ -328,9 +435,3 @@ class Worker:
         if self._loop.time() >= self._scan_due:
             self._scan()
         self.pump_soon()
-
-
-def _takes_away(change: LinksChanged | AddressesChanged) -> bool:
-    if isinstance(change, AddressesChanged):
-        return bool(change.gone)
-    return bool(change.gone) or any(not link.is_usable for link in change.links)

@@ -6,21 +6,29 @@ with its endpoints, and whoever gets it closes it if it is no peer's.
 Moving to other addresses or another port opens the new sockets first; where one is refused because
 of an old one of ours (all addresses of a port exclude each single one), the old ones go, and come
 back if the new ones cannot be had all the same.
+
+Sockets that the run before or a service manager has left us are served like those of our own, if
+they are where we are to listen, and closed if not.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from speaker.errors import TransportError
+from speaker.net.listening import BACKLOG, Doors, Place, complete, places
 from speaker.net.transport import ReadBuffer, Transport
 
-_BACKLOG = 128
 _ROUNDS = 10
+
+_AT_ONCE = 128
+"""Connections that are taken before others have their say."""
+
+Release = Callable[[Collection[Place]], Awaitable[None]]
+"""Makes others let go of sockets that are about to be closed."""
 
 
 class _Accepted(Transport):
@@ -40,25 +48,46 @@ class _Door(NamedTuple):
     sock: socket.socket
 
 
-_Place: TypeAlias = tuple[str, int]
-_Bound: TypeAlias = tuple[_Place, socket.socket]
-
-
 class Listener:
     """The listening sockets of this node.
 
     Args:
         buffer: into which accepted connections will read.
         on_accept: gets every accepted connection.
+        prepare: is shown every socket before anything is accepted there.
+
+    Attributes:
+        inherited: sockets that others have opened, and that are not served yet.
+        release: asked before sockets are closed to make room for others.
     """
 
-    def __init__(self, buffer: ReadBuffer, on_accept: Callable[[Transport], None]) -> None:
+    def __init__(
+        self,
+        buffer: ReadBuffer,
+        on_accept: Callable[[Transport], None],
+        prepare: Callable[[socket.socket], None] = lambda sock: None,
+    ) -> None:
         self._buffer = buffer
         self._on_accept = on_accept
-        self._listening: dict[_Place, _Door] = {}
+        self._prepare = prepare
+        self._listening: dict[Place, _Door] = {}
+        self.inherited: Doors = {}
+        self.release: Release | None = None
 
-    async def open(self, addresses: Iterable[str], port: int) -> list[str]:
+    @property
+    def doors(self) -> Doors:
+        """The sockets that are served."""
+        return {place: door.sock for place, door in self._listening.items()}
+
+    async def open(
+        self, addresses: Iterable[str], port: int, *, absent: Collection[str] = ()
+    ) -> list[str]:
         """Listen on these addresses and nowhere else; ``0.0.0.0`` and ``::`` stand for all.
+
+        Args:
+            addresses: that this node has.
+            port: of all of them.
+            absent: further addresses, which this node need not have yet.
 
         Returns:
             The addresses on which we listen.
@@ -66,55 +95,69 @@ class Listener:
         Raises:
             TransportError: the port is taken, or we may not have it; we listen where we did before.
         """
-        wanted = [(address, port) for address in addresses]
-        before = list(self._listening)
+        wanted = places(addresses, port, absent=absent)
+        there = self.inherited | self.doors
         try:
-            bound = self._bind_missing(wanted)
+            bound = complete(there, wanted)
         except TransportError:
-            if not before:
+            if there.keys() <= wanted.keys():
                 raise
-            bound = await self._bind_without_old(wanted, before)
-        await self._close([place for place in self._listening if place not in wanted])
+            bound = await self._bind_without_old(wanted)
         await self._serve(bound)
+        await self._take_inherited(wanted)
+        await self._close([place for place in self._listening if place not in wanted])
         return [address for address, _ in self._listening]
 
-    def _bind_missing(self, places: Iterable[_Place]) -> list[_Bound]:
-        """Make sockets for the places where we do not listen yet; all of them or none."""
-        bound: list[_Bound] = []
-        try:
-            for place in places:
-                sock = None if place in self._listening else _bind(*place)
-                if sock is not None:
-                    bound.append((place, sock))
-        except TransportError:
-            for _, sock in bound:
-                sock.close()
-            raise
-        return bound
-
-    async def _bind_without_old(
-        self, wanted: Iterable[_Place], before: list[_Place]
-    ) -> list[_Bound]:
+    async def _bind_without_old(self, wanted: Mapping[Place, bool]) -> Doors:
+        """Bind what is wanted when everything of ours that is not has gone."""
+        before = [place for place in self._listening if place not in wanted]
         await self._close(before)
+        await self._drop_inherited(wanted)
         try:
-            return self._bind_missing(wanted)
+            return complete(self.inherited | self.doors, wanted)
         except TransportError:
-            await self._serve(self._bind_missing(before))
+            await self._serve(complete(self.doors, dict.fromkeys(before, True)))
             raise
 
-    async def _serve(self, bound: Iterable[_Bound]) -> None:
+    async def _take_inherited(self, wanted: Collection[Place]) -> None:
+        await self._drop_inherited(wanted)
+        taken, self.inherited = self.inherited, {}
+        await self._serve(taken)
+
+    async def _drop_inherited(self, wanted: Collection[Place]) -> None:
+        """Close the inherited sockets of which none is wanted."""
+        useless = [place for place in self.inherited if place not in wanted]
+        await self._let_go(useless)
+        for place in useless:
+            self.inherited.pop(place).close()
+
+    async def _serve(self, bound: Doors) -> None:
         loop = asyncio.get_running_loop()
-        for place, sock in bound:
+        for place, sock in bound.items():
+            self._prepare(sock)
             server = await loop.create_server(
-                lambda: _Accepted(self._buffer, self._on_accept), sock=sock, backlog=_BACKLOG
+                lambda: _Accepted(self._buffer, self._on_accept), sock=sock, backlog=_AT_ONCE
             )
+            # The loop takes one number for both.
+            sock.listen(BACKLOG)
             self._listening[place] = _Door(server, sock)
 
     async def close(self) -> None:
         """Listen no more; connections that stand are not touched."""
-        await self._close(list(self._listening))
+        for sock in self.inherited.values():
+            sock.close()
+        self.inherited = {}
+        await self._close(list(self._listening), keep=True)
 
-    async def _close(self, places: Iterable[_Place]) -> None:
+    async def _close(self, places: Collection[Place], *, keep: bool = False) -> None:
+        """Close sockets.
+
+        Args:
+            places: where they listen.
+            keep: others may go on holding them.
+        """
+        if not keep:
+            await self._let_go(places)
         for place in places:
             door = self._listening.pop(place)
             door.server.close()
@@ -124,44 +167,6 @@ class Listener:
                     break
                 await asyncio.sleep(0)
 
-
-def _bind(address: str, port: int) -> socket.socket | None:
-    """Make a listening socket; None where the system has no such family at all."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        if error.errno == errno.EAFNOSUPPORT:
-            return None
-        raise
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setblocking(False)
-        sock.bind((address, port))
-        sock.listen(_BACKLOG)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRNOTAVAIL and address == "::":
-            return None
-        raise _explained(error, address, port) from None
-    return sock
-
-
-def _explained(error: OSError, address: str, port: int) -> TransportError:
-    where = f"cannot listen on {address} port {port}"
-    if error.errno == errno.EADDRINUSE:
-        return TransportError(
-            f"{where}: it is in use",
-            f"find the other BGP speaker with 'ss -ltnp sport = :{port}', or set listenPort in"
-            " BGPConfiguration",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return TransportError(
-            f"{where}: not permitted",
-            "run as root, grant CAP_NET_BIND_SERVICE, or set listenPort above 1023",
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return TransportError(f"{where}: the address is not on this node", "check bindMode")
-    return TransportError(f"{where}: {error.strerror}")
+    async def _let_go(self, places: Collection[Place]) -> None:
+        if places and self.release is not None:
+            await self.release(places)

@@ -18,6 +18,9 @@ import termios
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from speaker.config.secrets import Secret
+from speaker.net import sockopts
+
 CHUNK = 64 * 1024
 """Octets read at once: enough to make the calls cheap, little enough not to keep others waiting."""
 
@@ -69,6 +72,9 @@ class Transport(asyncio.BufferedProtocol):
     Args:
         buffer: shared by all connections of the loop.
         handlers: who is told; may come later, by `attach`.
+
+    Attributes:
+        password: by which the connection is signed (RFC 2385), None if it is not.
     """
 
     def __init__(self, buffer: ReadBuffer, handlers: Handlers | None = None) -> None:
@@ -78,6 +84,7 @@ class Transport(asyncio.BufferedProtocol):
         self.is_full = False
         self.endpoints: Endpoints | None = None
         self.interface = 0
+        self.password: Secret | None = None
         self._gone = False
         self._written = 0
         self._look: asyncio.TimerHandle | None = None
@@ -163,6 +170,19 @@ class Transport(asyncio.BufferedProtocol):
             self.handlers.on_blocked(self)
 
     @property
+    def peer_address(self) -> str:
+        """Give the other end's address, a link-local one with the name of our interface as zone."""
+        if self.endpoints is None:
+            return ""
+        if not self.interface:
+            return self.endpoints.remote
+        try:
+            return f"{self.endpoints.remote}%{socket.if_indextoname(self.interface)}"
+        except OSError:
+            # The interface has gone since.
+            return self.endpoints.remote
+
+    @property
     def unsent(self) -> int:
         """How many octets wait that the socket has not taken."""
         if self._transport is None or self._gone:
@@ -199,6 +219,13 @@ class Transport(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def reset(self) -> None:
+        """Close at once by a RST; the system keeps nothing of the connection."""
+        sock = self.socket
+        if sock is not None and not self._gone:
+            sockopts.forget_at_close(sock)
+        self.abort()
+
     @property
     def has_unread(self) -> bool:
         """Whether octets have come that were not read yet."""
@@ -217,8 +244,8 @@ class Transport(asyncio.BufferedProtocol):
 
 
 def _plain(address: str) -> str:
-    """Drop the zone of a link-local address."""
-    return address.partition("%")[0]
+    """Drop the zone of a link-local address, and what a socket of both families makes of IPv4."""
+    return address.partition("%")[0].removeprefix("::ffff:")
 
 
 def _words(error: Exception) -> str:

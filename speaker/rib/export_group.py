@@ -7,14 +7,16 @@ from); an OutRoute is made once per path, and UPDATEs are packed once for all me
 There is no memory per member. The rule from which everything follows: *a member holds a prefix if
 and only if the table has it and the route is not withheld from that member*, and a route is
 withheld from the member it came from (RFC 4271 §9.1.3 would send it back in vain) and from the
-member whose address is its next hop.
+member whose address is its next hop. Of what the only member of a group told nobody would hear, and
+it is left out until there is a second member: a peer that brings a full table into a group of its
+own costs no copy of it there.
 
-Members are *in step* or they *owe*. In step they get the shared octets as soon as they are made.
-When a member's socket is full, or it just came up, or it asks for a refresh, it owes a set of
-prefixes: later changes only add to the set, and when the socket has room the prefixes' present
-state is encoded for it. So the initial dump, a refresh and a slow peer are one mechanism, and a
-slow peer costs memory for prefixes, never for messages. What was never told before (``untold``) is
-kept apart: a prefix that vanishes before it was told needs no withdrawal.
+What a member owes, and when it is in step, stands in `speaker.rib.member`; what one brings along
+that comes from another group, in `speaker.rib.former`. Nothing here walks a
+whole table at once. A new group reads the Loc-RIB in slices, as its members pull; a change that
+comes first is followed as ever, and what it brought is not read again. A refresh walks a list of
+what the table held when it was asked for, slice by slice. How many routes are withheld from a
+member is counted along, so that its number of prefixes is known at any moment.
 
 Withdrawals go before announcements; an End-of-RIB marker follows the first debt (RFC 4724 §2). A
 refresh is put between the two markers of RFC 7313 where the member knows them. It never begins
@@ -24,105 +26,31 @@ however often it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from enum import Enum, auto
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 
 from fsm.family import Family
 from fsm.messages import RefreshSubtype, RouteRefresh
 from policy.filters import Verdict
-from policy.outbound import GroupKey, export_partition, rewrite
+from policy.operations import Operation
+from policy.outbound import GroupKey, export_partition, withheld
 from policy.path import Path, Source
-from policy.prefix import Nlri
+from policy.prefix import ID_LENGTH, Nlri
+from policy.rewriter import Rewriter
+from speaker.rib.attribute_table import OCTETS_EACH
+from speaker.rib.former import Former, Newcomer, Standings
 from speaker.rib.loc_rib import Delta, LocRib
+from speaker.rib.member import Member, OutRoute, RefreshStage
+from speaker.rib.room import compacted
 from speaker.wire.codec import encode
-from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals, room_for_nlri
+from speaker.wire.update import Packer, end_of_rib, pack_withdrawals
 
+AT_ONCE = 50_000
+"""Prefixes that are put on a new member's bill at once; of a larger table, in slices."""
 
-class OutRoute:
-    """What a path becomes on its way out, for one group.
-
-    Attributes:
-        path: where it came from.
-        attributes: encoded, as they stand in an UPDATE.
-        next_hop: for MP_REACH_NLRI; of IPv4 routes it stands in the attributes.
-        avoids: address of the member that must not get it because it is the next hop, or empty.
-    """
-
-    __slots__ = ("attributes", "avoids", "next_hop", "path")
-
-    def __init__(self, path: Path, attributes: bytes, next_hop: bytes, avoids: bytes) -> None:
-        self.path = path
-        self.attributes = attributes
-        self.next_hop = next_hop
-        self.avoids = avoids
-
-
-class RefreshStage(Enum):
-    """How far a refresh has come, for one member (RFC 7313 §4)."""
-
-    NONE = auto()
-    WAITS = auto()
-    """Asked for before the End-of-RIB."""
-    BEGINS = auto()
-    """Everything is owed, and its beginning is to be said next."""
-    RUNS = auto()
-    """It ends once nothing is owed."""
-    AGAIN = auto()
-    """It runs, and was asked for once more."""
-
-
-class Member:
-    """One session in a group.
-
-    Args:
-        source: what the session's own routes come from.
-        address: the peer's address, 4 or 16 octets.
-        marks_refresh: both ends know the markers of RFC 7313.
-
-    Attributes:
-        queue: whole messages that wait for the socket.
-        in_step: whether everything it should hold has been queued.
-    """
-
-    __slots__ = (
-        "address",
-        "eor_due",
-        "in_step",
-        "marks_refresh",
-        "owes",
-        "queue",
-        "refresh",
-        "source",
-        "untold",
-    )
-
-    def __init__(self, source: Source, address: bytes, *, marks_refresh: bool = False) -> None:
-        self.source = source
-        self.address = address
-        self.queue: list[bytes] = []
-        self.in_step = False
-        self.eor_due = True
-        self.marks_refresh = marks_refresh
-        self.refresh = RefreshStage.NONE
-        self.owes: dict[Nlri, None] = {}
-        self.untold: dict[Nlri, None] = {}
-
-    @property
-    def debt(self) -> int:
-        """How many prefixes are still to be told."""
-        return len(self.owes) + len(self.untold)
-
-    # hot: per batch
-    def misses(self, out: OutRoute) -> bool:
-        """Tell whether a route is withheld from this member."""
-        return out.path.source is self.source or (out.avoids != b"" and out.avoids == self.address)
-
-    def owe(self, nlris: Iterable[Nlri]) -> None:
-        """Put prefixes on the bill."""
-        untold = self.untold
-        if untold:
-            nlris = [nlri for nlri in nlris if nlri not in untold]
-        self.owes.update(dict.fromkeys(nlris))
+SWEPT = 100_000
+"""Prefixes that are looked at in one step of a sweep."""
 
 
 class ExportGroup:
@@ -134,6 +62,9 @@ class ExportGroup:
         loc_rib: where the routes come from.
         wake: called when a member that had nothing to send has something.
     """
+
+    # Whether the table has no place for what the only member told.
+    _leaves_out_own = True
 
     def __init__(
         self,
@@ -148,72 +79,195 @@ class ExportGroup:
         self.members: list[Member] = []
         self._loc_rib = loc_rib
         self._wake = wake
-        self._outs: dict[tuple[Path, Verdict], OutRoute | None] = {}
+        # What paths become, as they are and where a rule of the operator changes them.
+        self._plain: dict[Path, OutRoute | None] = {}
+        self._changed: dict[tuple[Path, tuple[Operation, ...]], OutRoute | None] = {}
+        # What paths became in a group that differed in its filter alone, while the table is read.
+        self._inherited: Mapping[Path, OutRoute | None] = {}
+        self._octets = 0
+        # OutRoutes that a sweep has found in use so far.
+        self._used: set[OutRoute | None] | None = None
+        # The source of the only member. It hears nothing of itself, so the table leaves that out
+        # until a second member wants to hear it.
+        self._alone: Source | None = None
+        self._judges_paths_alone = key.judges_paths_alone
+        self._rewrite = Rewriter(key)
+        self._packer = Packer(family, key.max_message, path_ids=key.add_path > 0)
+        # What the Loc-RIB held already and has not been looked at, last first.
+        self._unread: list[Nlri] = []
+        self._fills = False
+        # What members that have left still look at.
+        self._standings = Standings()
+        # Whose routes, and which next hops of others, may stand in the table.
+        self._sources: set[Source] = set()
+        self._avoided: set[bytes] = set()
         self._fill()
 
     def _fill(self) -> None:
-        """Take over what the Loc-RIB holds already."""
-        by_path: dict[Path, list[Nlri]] = {}
-        for nlri, path in self._loc_rib.best.items():
-            by_path.setdefault(path, []).append(nlri)
-        for path, nlris in by_path.items():
-            for verdict, part in export_partition(nlris, path, self.key):
-                out = self._out(path, verdict)
-                if out is not None:
-                    self.table.update(dict.fromkeys(part, out))
+        """Take over, by `read_on`, what the Loc-RIB holds already."""
+        self._unread = list(reversed(self._loc_rib.best))
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the Loc-RIB held something that has not been looked at yet."""
+        return bool(self._unread)
+
+    def read_on(self, limit: int) -> None:
+        """Take over about so many prefixes that the Loc-RIB held before.
+
+        What has changed since is in the table already, or is on its way in a `Delta`.
+        """
+        part = self._unread[-limit:]
+        del self._unread[-limit:]
+        get = self._loc_rib.best.get
+        by_path: dict[Path | None, list[Nlri]] = {}
+        for nlri in reversed(part):
+            path = get(nlri)
+            if path is not None and not self._has(nlri):
+                by_path.setdefault(path, []).append(nlri)
+        self._fills = True
+        self.apply(Delta(self.family, by_path))
+        self._fills = False
+        if not self._unread:
+            self._inherited = {}
+
+    def _has(self, nlri: Nlri) -> bool:
+        """Tell whether the table follows a prefix already."""
+        return nlri in self.table
 
     def _out(self, path: Path, verdict: Verdict) -> OutRoute | None:
         """Make what a path becomes; None where it is not to be told, or cannot be."""
         if not verdict.accepted:
             return None
-        key = (path, verdict)
-        if key not in self._outs:
-            self._outs[key] = self._make_out(path, verdict)
-        return self._outs[key]
+        if not verdict.operations:
+            plain = self._plain
+            if path not in plain:
+                plain[path] = self._make_plain(path)
+            return plain[path]
+        key = (path, verdict.operations)
+        if key not in self._changed:
+            self._changed[key] = self._make_out(path, verdict.operations)
+        return self._changed[key]
 
-    def _make_out(self, path: Path, verdict: Verdict) -> OutRoute | None:
-        outbound = rewrite(path, self.key, verdict.operations)
-        next_hop = outbound.next_hop + outbound.link_local
+    def _make_plain(self, path: Path) -> OutRoute | None:
+        """Make what a path becomes as it is, or take it over from the group before."""
+        out = self._inherited.get(path)
+        if out is None:
+            return self._make_out(path, ())
+        self._octets += len(out.attributes)
+        self._keep_in_mind(out)
+        return out
+
+    def _make_out(self, path: Path, operations: tuple[Operation, ...]) -> OutRoute | None:
+        raw, own, link_local = self._rewrite(path, operations)
+        next_hop = own + link_local
         # RFC 8654 §4: what does not fit the peer's messages is withdrawn.
-        if not room_for_nlri(self.family, outbound.raw, next_hop, self.key.max_message):
+        if not self._packer.room(raw, next_hop):
             return None
-        avoids = b"" if outbound.next_hop == self.key.local_address else outbound.next_hop
-        return OutRoute(path, outbound.raw, next_hop, avoids)
+        self._octets += len(raw)
+        return self._make(path, raw, next_hop, b"" if own == self.key.local_address else own)
+
+    def _make(self, path: Path, raw: bytes, next_hop: bytes, avoids: bytes) -> OutRoute:
+        """Make an OutRoute, and keep in mind who must not hear it."""
+        out = OutRoute(path, raw, next_hop, avoids)
+        self._keep_in_mind(out)
+        return out
+
+    def _keep_in_mind(self, out: OutRoute) -> None:
+        self._sources.add(out.path.source)
+        if out.avoids:
+            self._avoided.add(out.avoids)
 
     # hot: per batch
     def apply(self, delta: Delta) -> None:
         """Follow the Loc-RIB."""
+        if self._standings:
+            self._standings.remember(delta, self._keys_of)
         gone = delta.changed.get(None)
         if gone:
             self._retract(gone)
+        # Where no prefix makes a difference, a path that was told once is told again.
+        told = self._plain.get if self._judges_paths_alone else _unknown
+        alone = self._alone
         for path, nlris in delta.changed.items():
             if path is None:
                 continue
-            for verdict, part in export_partition(nlris, path, self.key):
-                out = self._out(path, verdict)
-                if out is not None:
-                    self._advertise(out, part)
-                else:
-                    self._retract(part)
+            if path.source is alone:
+                if self.table:
+                    self._retract(nlris)
+                continue
+            out = told(path)
+            if out is not None:
+                self._advertise(out, nlris)
+            else:
+                self._judge(path, nlris)
+
+    # hot: per attribute set
+    def _judge(self, path: Path, nlris: list[Nlri]) -> None:
+        """Do as the policy says."""
+        if self._judges_paths_alone and withheld(path, self.key) is None:
+            out = self._plain[path] = self._make_plain(path)
+            if out is not None:
+                self._advertise(out, nlris)
+                return
+        for verdict, part in export_partition(nlris, path, self.key):
+            out = self._out(path, verdict)
+            if out is not None:
+                self._advertise(out, part)
+            else:
+                self._retract(part)
 
     # hot: per prefix
     def _advertise(self, out: OutRoute, nlris: list[Nlri]) -> None:
         table = self.table
+        if self._used is not None:
+            self._used.add(out)
         if not table.keys().isdisjoint(nlris):
             nlris = self._replace(out, nlris)
-        if nlris:
-            table.update(dict.fromkeys(nlris, out))
-            self._tell(out, nlris)
+        if not nlris:
+            return
+        before = len(table)
+        for nlri in nlris:
+            table[nlri] = out
+        messages: list[bytes] = []
+        for member in self.members:
+            if out.path.source is member.source or out.avoids == member.address:
+                member.withheld += len(table) - before
+                continue
+            if not member.in_step:
+                if self._fills:
+                    member.owe_new(nlris)
+                else:
+                    member.owe(nlris)
+                continue
+            messages = messages or self._pack(out, nlris)
+            if not member.queue and self._wake is not None:
+                self._wake(member)
+            member.queue += messages
 
     def _replace(self, out: OutRoute, nlris: list[Nlri]) -> list[Nlri]:
         """Drop what is told already; withdraw from those who lose a route by the change."""
         get = self.table.get
-        changed = [nlri for nlri in nlris if get(nlri) is not out]
+        changed = [nlri for nlri in dict.fromkeys(nlris) if get(nlri) is not out]
+        replaced = Counter(map(get, changed))
+        told_by: dict[Source, int] = {}
+        has_avoided = False
+        for old, number in replaced.items():
+            if old is not None:
+                told_by[old.path.source] = told_by.get(old.path.source, 0) + number
+                has_avoided = has_avoided or old.avoids != b""
+        source, avoids = out.path.source, out.avoids
         for member in self.members:
-            if not member.misses(out):
-                continue
-            lost = [n for n in changed if (old := get(n)) is not None and not member.misses(old)]
-            self._withdraw_from(member, lost)
+            if source is member.source or avoids == member.address:
+                lost = [
+                    n for n in changed if (old := get(n)) is not None and not member.misses(old)
+                ]
+                member.withheld += len(lost)
+                self._withdraw_from(member, lost)
+            elif member.withheld:
+                # Nearly always it is what the member itself had told.
+                known = _withheld(member, replaced) if has_avoided else told_by.get(member.source)
+                member.withheld -= known or 0
         return changed
 
     # hot: per prefix
@@ -236,31 +290,21 @@ class ExportGroup:
         for member in self.members:
             if any(map(member.misses, by_out)):
                 held = [n for out, part in by_out.items() if not member.misses(out) for n in part]
+                member.withheld -= len(everything) - len(held)
                 self._withdraw_from(member, held)
             elif not member.in_step:
                 member.owe(everything)
             else:
-                shared = shared or self._pack_withdrawals(everything)
+                shared = shared or self.withdrawals(everything)
                 self._queue(member, shared)
 
     def _withdraw_from(self, member: Member, nlris: list[Nlri]) -> None:
         if not nlris:
             return
         if member.in_step:
-            self._queue(member, self._pack_withdrawals(nlris))
+            self._queue(member, self.withdrawals(nlris))
         else:
             member.owe(nlris)
-
-    def _tell(self, out: OutRoute, nlris: list[Nlri]) -> None:
-        messages: list[bytes] = []
-        for member in self.members:
-            if member.misses(out):
-                continue
-            if not member.in_step:
-                member.owe(nlris)
-                continue
-            messages = messages or self._pack(out, nlris)
-            self._queue(member, messages)
 
     def _queue(self, member: Member, messages: list[bytes]) -> None:
         if not member.queue and self._wake is not None:
@@ -268,35 +312,72 @@ class ExportGroup:
         member.queue += messages
 
     def _pack(self, out: OutRoute, nlris: list[Nlri]) -> list[bytes]:
-        return pack_updates(self.family, out.attributes, out.next_hop, nlris, self.key.max_message)
+        return self._packer.pack(out.attributes, out.next_hop, nlris)
 
-    def _pack_withdrawals(self, nlris: list[Nlri]) -> list[bytes]:
-        return pack_withdrawals(self.family, nlris, self.key.max_message)
+    def withdrawals(self, nlris: list[Nlri]) -> list[bytes]:
+        """Make the messages that withdraw what stands in the table under these keys."""
+        key = self.key
+        return pack_withdrawals(self.family, nlris, key.max_message, path_ids=key.add_path > 0)
 
     def join(self, member: Member) -> None:
         """Take a member in; it owes everything, and hears it by `pull`."""
+        former = self._alone
+        if former is not None and former is not member.source:
+            # What it told, and nobody has heard.
+            self._fill()
         self.members.append(member)
+        self._alone = self._only_source()
         member.in_step = False
         member.eor_due = True
-        member.owes.clear()
-        member.untold = dict.fromkeys(self.table)
+        member.owes = {}
+        member.again = []
+        member.untold = {}
+        if member.former is None and len(self.table) > AT_ONCE:
+            member.former = Newcomer(member)
+        if member.former is None:
+            member.untold = dict.fromkeys(self.table)
+        else:
+            member.former.begin(member, self.table)
+            if self._unread:
+                self._inherited = member.former.made_for(self.key)
+        misses = member.source in self._sources or member.address in self._avoided
+        member.withheld = _withheld(member, Counter(self.table.values())) if misses else 0
+
+    def _only_source(self) -> Source | None:
+        is_alone = self._leaves_out_own and len(self.members) == 1
+        return self.members[0].source if is_alone else None
+
+    def former_of(self, member: Member) -> Former:
+        """Say what a member was told that is about to leave for another group."""
+        if member.former is not None:
+            # It has been told no more since it came.
+            return member.former
+        skip = ID_LENGTH if self.key.add_path else 0
+        return Former(member, self._standings.present(self.table, skip), self.key, self._plain)
+
+    def _keys_of(self, nlri: Nlri) -> Sequence[Nlri]:
+        """Give the keys of a prefix."""
+        return (nlri,)
 
     def leave(self, member: Member) -> None:
         """Let a member go."""
         self.members.remove(member)
-        member.owes.clear()
-        member.untold.clear()
+        if self.members:
+            self._alone = self._only_source()
+        # New ones: a dictionary that held a whole table once would keep the room for it.
+        member.owes, member.untold, member.again = {}, {}, []
 
     def refresh(self, member: Member) -> None:
         """Tell a member everything again (RFC 2918 §4)."""
-        if member.eor_due:
+        if member.eor_due or member.former is not None:
             member.refresh = RefreshStage.WAITS
         elif member.refresh is RefreshStage.RUNS:
             member.refresh = RefreshStage.AGAIN
         elif member.refresh is RefreshStage.NONE:
             member.refresh = RefreshStage.BEGINS
             member.in_step = False
-            member.owe(self.table)
+            # What is withheld from it needs no word: it was withdrawn when that became so.
+            member.again = list(reversed(self.table))
 
     def _begin_refresh(self, member: Member) -> list[bytes]:
         member.refresh = RefreshStage.RUNS
@@ -315,13 +396,15 @@ class ExportGroup:
             limit: about how many prefixes to take.
         """
         begin = self._begin_refresh(member) if member.refresh is RefreshStage.BEGINS else []
-        bill = member.owes or member.untold
-        told = bill is member.owes
+        if member.former is not None:
+            return begin + self._compare(member, member.former, limit)
+        if self._unread:
+            self.read_on(limit)
+        told = bool(member.owes) and not self._unread
         messages: list[bytes] = []
         groups: dict[OutRoute | None, list[Nlri]] = {}
-        get, popitem = self.table.get, bill.popitem
-        for _ in range(min(limit, len(bill))):
-            nlri = popitem()[0]
+        get = self.table.get
+        for nlri in self._next_of(member, limit):
             groups.setdefault(get(nlri), []).append(nlri)
         withdrawn = groups.pop(None, [])
         for out, nlris in groups.items():
@@ -330,10 +413,45 @@ class ExportGroup:
             elif out is not None:
                 messages += self._pack(out, nlris)
         if withdrawn and told:
-            messages[:0] = self._pack_withdrawals(withdrawn)
-        if not member.owes and not member.untold:
+            messages[:0] = self.withdrawals(withdrawn)
+        if not self._unread and not member.debt:
             messages += self._settled(member)
         return begin + messages
+
+    def _compare(self, member: Member, former: Former, limit: int) -> list[bytes]:
+        """Find out in part what a member must be told that it was not in its former group.
+
+        What it is not to have any more is withdrawn at once; all else becomes a debt.
+        """
+        if self._unread:
+            self.read_on(limit)
+            return []
+        keys = former.next(limit)
+        if not keys:
+            member.former = None
+        gone = former.compare(keys, self.table.get, self._says_the_same)
+        return self.withdrawals(gone) if gone else []
+
+    def _says_the_same(self, one: OutRoute, other: OutRoute) -> bool:
+        """Tell whether a peer that has heard the one need not be told the other."""
+        return one.attributes == other.attributes and one.next_hop == other.next_hop
+
+    def _next_of(self, member: Member, limit: int) -> list[Nlri]:
+        """Take prefixes off what a member is owed: first those of which it knows."""
+        # What a member knows and the table has not may be still to be read.
+        bill = member.untold if self._unread else member.owes or member.untold
+        if bill:
+            popitem = bill.popitem
+            taken = [popitem()[0] for _ in range(min(limit, len(bill)))]
+            if not bill:
+                # New ones, as above.
+                member.owes, member.untold = (member.owes or {}), (member.untold or {})
+            return taken
+        if self._unread:
+            return []
+        taken = member.again[-limit:]
+        del member.again[-limit:]
+        return taken
 
     def _settled(self, member: Member) -> list[bytes]:
         """A member owes nothing any more: say so where it is awaited."""
@@ -356,20 +474,71 @@ class ExportGroup:
         """Give what a member holds once it is in step."""
         return {nlri: out for nlri, out in self.table.items() if not member.misses(out)}
 
+    def told(self, member: Member, nlri: Nlri) -> list[OutRoute]:
+        """Give what a member holds of a prefix once it is in step."""
+        outs = map(self.table.get, self._keys_of(nlri))
+        return [out for out in outs if out is not None and not member.misses(out)]
+
+    def owes(self, member: Member, nlri: Nlri) -> bool:
+        """Tell whether a member has still to be told of a prefix."""
+        if member.former is not None:
+            return True
+        return any(key in member.owes or key in member.untold for key in self._keys_of(nlri))
+
+    def waits(self, nlri: Nlri) -> bool:
+        """Tell whether a prefix is not told because there is no room for it: never."""
+        return False
+
     def count(self, member: Member) -> int:
         """Tell how many prefixes a member has been told."""
-        # Its own routes are few beside the rest, or all of them: one look at each tells.
-        held = sum(not member.misses(out) for out in self.table.values())
-        return max(0, held - member.debt)
+        if member.former is not None and member.eor_due:
+            return 0
+        return max(0, len(self.table) - member.withheld - len(member.owes) - len(member.untold))
 
     @property
     def interned(self) -> int:
-        """How many OutRoutes there are."""
-        return len(self._outs)
+        """How many OutRoutes there are, or more where they are large."""
+        return max(len(self._plain) + len(self._changed), self._octets // OCTETS_EACH)
 
-    def sweep(self) -> None:
-        """Forget OutRoutes that no prefix uses."""
-        used: set[OutRoute | None] = set(self.table.values())
-        for key, out in list(self._outs.items()):
-            if out not in used:
-                del self._outs[key]
+    def remake(self, paths: Collection[Path]) -> None:
+        """Make anew what these paths become: the distance that they tell has changed."""
+        self._plain = {path: out for path, out in self._plain.items() if path not in paths}
+        self._changed = {key: out for key, out in self._changed.items() if key[0] not in paths}
+        self._inherited = {}
+        for member in self.members:
+            if member.former is not None:
+                member.former.remade()
+
+    def forget(self, source: Source) -> None:
+        """Who may hear the paths of a source is another question now: judge them when they come."""
+        mine = [path for path in self._plain if path.source is source]
+        for path in mine:
+            if withheld(path, self.key) is not None:
+                del self._plain[path]
+
+    def sweep(self) -> Iterator[None]:
+        """Forget OutRoutes that no prefix uses, looking for them in slices."""
+        self.table = compacted(self.table)
+        # What is told meanwhile counts too.
+        used: set[OutRoute | None] = set()
+        self._used = used
+        outs_told = list(self.table.values())
+        for start in range(0, len(outs_told), SWEPT):
+            used.update(outs_told[start : start + SWEPT])
+            yield
+        self._used = None
+        self._plain = {path: out for path, out in self._plain.items() if out in used}
+        self._changed = {key: out for key, out in self._changed.items() if out in used}
+        outs = chain(self._plain.values(), self._changed.values())
+        self._octets = sum(len(out.attributes) for out in outs if out is not None)
+        self._sources = {out.path.source for out in used if out is not None}
+        self._avoided = {out.avoids for out in used if out is not None}
+
+
+def _withheld(member: Member, outs: Mapping[OutRoute | None, int]) -> int:
+    """Count the prefixes that a member must not hear, of so many with each route."""
+    return sum(number for out, number in outs.items() if out is not None and member.misses(out))
+
+
+def _unknown(path: Path) -> None:
+    """Know of no path."""

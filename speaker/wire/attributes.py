@@ -9,7 +9,7 @@ there: the walk asks that table, keeps the faults that can be lived with and rai
 once per attribute set, not per prefix: sets are interned by their raw octets before
 (`speaker.rib.attribute_table`).
 
-Standards: RFC 4271 §4.3, §5, §6.3; RFC 7606; RFC 4760; RFC 6793; RFC 7311 §3.
+Standards: RFC 4271 §4.3, §5, §6.3; RFC 7606; RFC 4760; RFC 6793; RFC 7311 §3.2.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from fsm.family import Family
+from policy.aigp import INFINITE, metric
 from policy.attributes import (
     EXTENDED_LENGTH,
     FLAGS,
-    MAX_SEGMENT,
     OPTIONAL,
     PARTIAL,
     TRANSITIVE,
     Attribute,
-    SegmentType,
     tlv,
 )
+from speaker.wire.two_octets import to_four_octets
 from speaker.wire.verdicts import Error, Fault, Flaw, Part, fault, reset
 
 MAX_ATTRIBUTES = 0xF000
@@ -43,7 +43,7 @@ class ScanContext:
     Attributes:
         internal: the peer is in our AS.
         four_octet_as: AS numbers take four octets on this session (RFC 6793).
-        aigp: AIGP is read on this session; None: from internal peers (RFC 7311 §3.1).
+        aigp: AIGP is read on this session; None: from internal peers (RFC 7311 §3.3).
         accepts_as_sets: AS_SET and AS_CONFED_SET may stand in a path (RFC 9774 §3 says no).
         extended_next_hop: families whose next hop may be an IPv6 address (RFC 8950).
     """
@@ -182,28 +182,26 @@ def _aggregator_flaw(value: bytes, size: int) -> Flaw | None:
 def _as4_path(value: bytes, context: ScanContext) -> Flaw | None:
     if not value:
         return Flaw(Error.EMPTY, "length 0")
-    # RFC 6793 §6: confederation segments do not belong there; `merge_as4_path` drops them.
+    # RFC 6793 §6: confederation segments do not belong there; `to_four_octets` drops them.
     return as_path_flaw(value, 4, confederation=True, sets=context.accepts_as_sets)
 
 
 def _aigp(value: bytes, _: ScanContext) -> Flaw | None:
-    """RFC 7311 §3: a list of TLVs, of which the first of type 1 has a metric of eight octets.
+    """RFC 7311 §3.2: a list of TLVs, of which the first of type 1 has a metric of eight octets.
 
-    TLVs of other types, and further ones of type 1, are no reason for complaint.
+    TLVs of other types, alone too, and further ones of type 1 are no reason for complaint.
     """
     if not value:
         return Flaw(Error.EMPTY, "length 0")
-    at, metric = 0, False
+    at = 0
     while at < len(value):
         length = int.from_bytes(value[at + 1 : at + 3], "big")
         if len(value) - at < 3 or not 3 <= length <= len(value) - at:
             return Flaw(Error.TLV_CUT, "a TLV is cut off")
-        if value[at] == 1:
-            if length != 11:
-                return Flaw(Error.TLV_LENGTH, f"a metric TLV of {length} octets instead of 11")
-            metric = True
+        if value[at] == 1 and length != 11:
+            return Flaw(Error.TLV_LENGTH, f"a metric TLV of {length} octets instead of 11")
         at += length
-    return None if metric else Flaw(Error.NOTHING_IN_IT, "no metric in it")
+    return Flaw(Error.LARGEST, "a metric that cannot grow") if metric(value) == INFINITE else None
 
 
 CHECKS: dict[int, Check] = {
@@ -256,12 +254,13 @@ def flags_error(flags: int, code: int) -> Error | None:
 class _Scanner:
     """One walk over the attributes of one UPDATE."""
 
-    __slots__ = ("context", "faults", "parts", "reach", "seen", "unreach")
+    __slots__ = ("context", "faults", "parts", "reach", "seen", "twice", "unreach")
 
     def __init__(self, context: ScanContext) -> None:
         self.context = context
         self.parts: dict[int, tuple[int, bytes]] = {}
         self.seen: set[int] = set()
+        self.twice: set[int] = set()
         self.faults: list[Fault] = []
         self.reach: bytes | None = None
         self.unreach: bytes | None = None
@@ -297,9 +296,11 @@ class _Scanner:
             self.multiprotocol(code, value)
             return
         if code in self.seen:
-            # RFC 7606 §3 g: all but the first are discarded.
-            part = code if code in FLAGS else Part.UNKNOWN
-            self.fault(part, Error.TWICE, "it stands twice", code)
+            # RFC 7606 §3 g: all but the first are discarded. One word is said, however many.
+            if code not in self.twice:
+                self.twice.add(code)
+                part = code if code in FLAGS else Part.UNKNOWN
+                self.fault(part, Error.TWICE, "it stands twice", code)
             return
         self.seen.add(code)
         check = CHECKS.get(code)
@@ -342,97 +343,6 @@ class _Scanner:
     def fault(self, part: int, error: Error, words: str = "", code: int | None = None) -> None:
         self.faults.append(fault(part, error, words, code=code))
 
-    def two_octets_to_four(self) -> None:
-        """RFC 6793 §4.2.3: widen the numbers, and merge what AS4_PATH and AS4_AGGREGATOR kept."""
-        if self.context.four_octet_as:
-            return
-        as4_path = self.parts.pop(Attribute.AS4_PATH, None)
-        as4_aggregator = self.parts.pop(Attribute.AS4_AGGREGATOR, None)
-        aggregator = self.parts.get(Attribute.AGGREGATOR)
-        merge = True
-        if aggregator is not None:
-            flags, value = aggregator
-            wide = b"\0\0" + value
-            if as4_aggregator is not None:
-                if value[:2] == AS_TRANS:
-                    wide = as4_aggregator[1]
-                else:
-                    merge = False
-            self.parts[Attribute.AGGREGATOR] = (flags, wide)
-        if Attribute.AS_PATH in self.parts:
-            flags, value = self.parts[Attribute.AS_PATH]
-            path = widen(value)
-            if as4_path is not None and merge:
-                path = merge_as4_path(path, as4_path[1])
-            self.parts[Attribute.AS_PATH] = (flags, path)
-
-
-AS_TRANS = (23456).to_bytes(2, "big")
-
-
-def widen(value: bytes) -> bytes:
-    """Turn an AS_PATH of two-octet numbers into one of four-octet numbers."""
-    out, at = [], 0
-    while at < len(value):
-        count = value[at + 1]
-        out.append(value[at : at + 2])
-        out += [b"\0\0" + value[i : i + 2] for i in range(at + 2, at + 2 + 2 * count, 2)]
-        at += 2 + 2 * count
-    return b"".join(out)
-
-
-def _units(value: bytes) -> list[bytes]:
-    """Cut a four-octet AS_PATH into segments of one countable AS each (a set counts as one)."""
-    units, at = [], 0
-    while at < len(value):
-        kind, count = value[at], value[at + 1]
-        after = at + 2 + 4 * count
-        if kind == SegmentType.AS_SEQUENCE:
-            units += [b"\x02\x01" + value[i : i + 4] for i in range(at + 2, after, 4)]
-        else:
-            units.append(value[at:after])
-        at = after
-    return units
-
-
-def _counts(unit: bytes) -> bool:
-    """RFC 5065 §5.3: confederation segments add nothing to the length of a path."""
-    return unit[0] in (SegmentType.AS_SEQUENCE, SegmentType.AS_SET)
-
-
-def merge_as4_path(path: bytes, as4_path: bytes) -> bytes:
-    """Put the leading numbers of AS_PATH in front of AS4_PATH (RFC 6793 §4.2.3)."""
-    old = _units(path)
-    new = [unit for unit in _units(as4_path) if _counts(unit)]
-    lead = sum(map(_counts, old)) - len(new)
-    if lead < 0:
-        return path
-    return _joined(_leading(old, lead) + new)
-
-
-def _leading(units: list[bytes], count: int) -> list[bytes]:
-    """Take ``count`` countable units from the front, and confederations up to the next one."""
-    for index, unit in enumerate(units):
-        if _counts(unit):
-            if not count:
-                return units[:index]
-            count -= 1
-    return units
-
-
-def _joined(units: list[bytes]) -> bytes:
-    """Put units together, neighbouring sequences into one segment while it has room."""
-    joined = bytearray()
-    last = -1
-    for unit in units:
-        if unit[0] == 2 and last >= 0 and joined[last] == 2 and joined[last + 1] < MAX_SEGMENT:
-            joined[last + 1] += 1
-            joined += unit[2:]
-        else:
-            last = len(joined)
-            joined += unit
-    return bytes(joined)
-
 
 def normal_flags(flags: int, code: int) -> int:
     """Give the flags with which an attribute that we know is kept.
@@ -452,8 +362,9 @@ def scan(data: bytes, context: ScanContext) -> Scanned:
     """
     scanner = _Scanner(context)
     scanner.walk(data)
-    scanner.two_octets_to_four()
     parts, faults = scanner.parts, scanner.faults
+    if not context.four_octet_as:
+        to_four_octets(parts)
     too_long = _too_long(parts)
     if too_long is not None:
         faults.append(too_long)

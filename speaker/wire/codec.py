@@ -67,6 +67,7 @@ def exabgp() -> Any:
 
     log.disable()
     getenv().cache.attributes = False
+    from exabgp.bgp.message import Action
     from exabgp.bgp.message.notification import Notify
     from exabgp.bgp.message.open import Open as ExaOpen
     from exabgp.bgp.message.open.asn import ASN
@@ -76,13 +77,16 @@ def exabgp() -> Any:
     from exabgp.bgp.message.open.routerid import RouterID
     from exabgp.bgp.message.open.version import Version
     from exabgp.bgp.message.update.attribute import Attribute
+    from exabgp.bgp.message.update.nlri import NLRI
 
     return SimpleNamespace(
         ASN=ASN,
+        Action=Action,
         Attribute=Attribute,
         Capabilities=Capabilities,
         Capability=ExaCapability,
         HoldTime=HoldTime,
+        NLRI=NLRI,
         Notify=Notify,
         Open=ExaOpen,
         RouterID=RouterID,

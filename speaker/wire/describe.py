@@ -45,6 +45,9 @@ _BY_EXABGP = frozenset(
         Attribute.AIGP,
     }
 )
+_OF_RELAYED = {22: "PMSI_TUNNEL", 23: "TUNNEL_ENCAPSULATION", 29: "BGP_LS", 40: "PREFIX_SID"}
+"""Attributes that pass with relayed routes (`policy.attributes.RELAYED_ATTRIBUTES`)."""
+
 _NOT_ASKED = PARTIAL | EXTENDED_LENGTH
 _NORMAL_FORM = SimpleNamespace(asn4=True, aigp=True)
 """What ExaBGP asks of a session: attributes in normal form have AS numbers of four octets."""
@@ -74,18 +77,22 @@ def _name(code: int) -> str:
     try:
         return Attribute(code).name
     except ValueError:
-        return f"attribute {code}"
+        return _OF_RELAYED.get(code, f"attribute {code}")
 
 
 def _next_hop(attributes: PathAttributes) -> str:
     both = (attributes.next_hop, attributes.link_local)
-    return " ".join(show_address(address) for address in both if address)
+    return " ".join(
+        show_address(address) if len(address) in (4, 16) else address.hex()
+        for address in both
+        if address
+    )
 
 
 def _words(flags: int, code: int, value: bytes) -> str:
     if code in _OURS:
         return _OURS[code](value)
-    if code in _BY_EXABGP:
+    if code in _BY_EXABGP or code in _OF_RELAYED:
         return _by_exabgp(flags, code, value)
     return value.hex(" ")
 
@@ -96,6 +103,8 @@ def _by_exabgp(flags: int, code: int, value: bytes) -> str:
         # ExaBGP finds its decoder by the flags, too, and knows neither of these two.
         decoded = exabgp().Attribute.unpack(code, flags & ~_NOT_ASKED, value, None, _NORMAL_FORM)
         text = str(decoded)
+        if "not implemented" in text:
+            return value.hex(" ")
     except Exception:
         # Its decoders fail in any way they like; an explanation must not fail with them.
         return value.hex(" ")

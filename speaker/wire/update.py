@@ -2,26 +2,39 @@
 
 Incoming: `sections` finds the three fields of a body, `MpReach` and `MpUnreach` those of the
     multiprotocol attributes. Prefixes stay octets; `prefixes` cuts them. Outgoing:
-    `pack_updates` and `pack_withdrawals` join packed prefixes behind one attribute block that was
+    `Packer` and `pack_withdrawals` join packed prefixes behind one attribute block that was
     encoded once, as few messages as fit (RFC 4271 §4.3; RFC 7606 §5.1: never two of withdrawn
     routes, NLRI, MP_REACH_NLRI and MP_UNREACH_NLRI in one message).
 
 Standards: RFC 4271 §4.3, §6.3; RFC 4760 §3, §4, §7; RFC 2545 §3; RFC 4724 §2 (End-of-RIB); RFC
-7606 §5; RFC 8950 §3.
+7606 §5; RFC 7911 §3; RFC 8950 §3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import NamedTuple
 
 from fsm.errors import UpdateMessageError
 from fsm.family import IPV4_UNICAST, Afi, Family, Safi
 from policy.attributes import EXTENDED_LENGTH, OPTIONAL, TRANSITIVE, Attribute, tlv
-from policy.prefix import WIDTH, Nlri, PrefixError, PrefixLengthError, split
+from policy.prefix import (
+    ID_LENGTH,
+    WIDTH,
+    Nlri,
+    PathIdNlri,
+    PrefixError,
+    PrefixLengthError,
+    split,
+    split_with_ids,
+)
 from speaker.wire.attributes import flags_error
 from speaker.wire.framing import HEADER_LENGTH, MARKER, MAX_LENGTH, UPDATE, message
-from speaker.wire.verdicts import Error, Fault, Part, fault, reset
+from speaker.wire.verdicts import Error, Part, reset
+
+# Marker, length, type, length of withdrawn routes, length of attributes.
+_CLASSIC = Struct("!16sHBHH")
 
 _REACH, _UNREACH = Attribute.MP_REACH_NLRI, Attribute.MP_UNREACH_NLRI
 _MULTIPROTOCOL = (_REACH, _UNREACH)
@@ -146,28 +159,40 @@ def prefixes(part: int, afi: Afi, block: bytes, value: bytes = b"") -> list[Nlri
     try:
         return split(afi, block)
     except PrefixError as error:
-        kind = Error.PREFIX_LENGTH if isinstance(error, PrefixLengthError) else Error.PREFIX_CUT
-        data = tlv(OPTIONAL, part, value) if part > 0 else b""
-        raise reset(part, kind, data, str(error)) from None
+        raise _unreadable(part, error, value) from None
 
 
-def cut_multiprotocol(
-    attributes: bytes,
-) -> tuple[bytes, bytes | None, bytes | None, tuple[Fault, ...]]:
+def prefixes_with_ids(part: int, afi: Afi, block: bytes, value: bytes = b"") -> list[PathIdNlri]:
+    """Cut the prefixes of one field with the path identifiers before them (RFC 7911 §3).
+
+    Args and errors are those of `prefixes`; an identifier that is cut off is one.
+    """
+    try:
+        return split_with_ids(afi, block)
+    except PrefixError as error:
+        raise _unreadable(part, error, value) from None
+
+
+def _unreadable(part: int, error: PrefixError, value: bytes) -> UpdateMessageError:
+    kind = Error.PREFIX_LENGTH if isinstance(error, PrefixLengthError) else Error.PREFIX_CUT
+    data = tlv(OPTIONAL, part, value) if part > 0 else b""
+    return reset(part, kind, data, str(error))
+
+
+def cut_multiprotocol(attributes: bytes) -> tuple[bytes, bytes | None, bytes | None]:
     """Cut MP_REACH_NLRI and MP_UNREACH_NLRI out, so that what is left can be interned.
 
     Returns:
-        The other attributes as they came, the two values, and what is wrong with their flags.
+        The other attributes as they came, and the two values.
         Octets that do not parse end the walk and stay with the others:
         `speaker.wire.attributes.scan` then says what is wrong.
 
     Raises:
-        UpdateMessageError: one of the two stands twice (RFC 7606 §3 g).
+        UpdateMessageError: one of the two stands twice (RFC 7606 §3 g), or has wrong flags (§5.3).
     """
     at, end, start = 0, len(attributes), 0
     kept: list[bytes] = []
     found: dict[int, bytes] = {}
-    faults: tuple[Fault, ...] = ()
     while end - at > 2:
         if not attributes[at] & EXTENDED_LENGTH:
             value = at + 3
@@ -183,21 +208,15 @@ def cut_multiprotocol(
         if code in _MULTIPROTOCOL:
             if code in found:
                 raise reset(code, Error.TWICE)
-            faults += _flags_fault(attributes[at], code)
+            error = flags_error(attributes[at], code)
+            if error is not None:
+                raise reset(code, error, attributes[at:after])
             found[code] = attributes[value:after]
             kept.append(attributes[start:at])
             start = after
         at = after
     kept.append(attributes[start:])
-    return b"".join(kept), found.get(_REACH), found.get(_UNREACH), faults
-
-
-def _flags_fault(flags: int, code: int) -> tuple[Fault, ...]:
-    """RFC 7606 §3 c: its NLRI can be read, so flags that are wrong cost no session."""
-    error = flags_error(flags, code)
-    if error is None:
-        return ()
-    return (fault(code, error, f"flags {flags:#04x} contradict its definition"),)
+    return b"".join(kept), found.get(_REACH), found.get(_UNREACH)
 
 
 def end_of_rib(family: Family) -> bytes:
@@ -218,56 +237,75 @@ def _slices(nlris: Sequence[Nlri], room: int, widest: int) -> list[bytes]:
     return [b"".join(nlris[i : i + count]) for i in range(0, len(nlris), count)]
 
 
-def room_for_nlri(family: Family, attributes: bytes, next_hop: bytes, max_length: int) -> int:
-    """Tell how many octets of prefixes fit beside an attribute set; 0 where not each would."""
-    room = max_length - HEADER_LENGTH - 4 - len(attributes)
-    if family != IPV4_UNICAST:
-        # The header of MP_REACH_NLRI, and what it has beside next hop and NLRI.
-        room -= 4 + 5 + len(next_hop)
-    return 0 if room < _widest(family) else room
+def _widest(family: Family, path_ids: bool) -> int:
+    """Count the octets of the longest prefix; other NLRI may have any length, one at the least."""
+    return (WIDTH.get(family.afi, 0) >> 3) + 1 + (ID_LENGTH if path_ids else 0)
 
 
-def _widest(family: Family) -> int:
-    return (WIDTH[family.afi] >> 3) + 1
-
-
-# hot: per attribute set
-def pack_updates(
-    family: Family,
-    attributes: bytes,
-    next_hop: bytes,
-    nlris: Sequence[Nlri],
-    max_length: int = MAX_LENGTH,
-) -> list[bytes]:
-    """Make the UPDATEs that announce prefixes with one attribute set.
+class Packer:
+    """Makes the UPDATEs that announce prefixes of one family to peers that are alike.
 
     Args:
         family: where the prefixes belong.
-        attributes: encoded attributes; for IPv4 unicast with NEXT_HOP, else without.
-        next_hop: for the other families, what stands in MP_REACH_NLRI (16 or 32 octets for IPv6).
-        nlris: packed prefixes.
         max_length: octets a message may have.
-
-    Returns:
-        Whole messages; none when the attributes alone leave no room for a prefix.
+        path_ids: a path identifier stands before each prefix (RFC 7911 §3).
     """
-    widest = _widest(family)
-    room = room_for_nlri(family, attributes, next_hop, max_length)
-    if not room:
-        return []
-    if family == IPV4_UNICAST:
-        head = b"\x02\0\0" + len(attributes).to_bytes(2, "big") + attributes
-        base = 23 + len(attributes)
+
+    __slots__ = ("_front", "_has_field", "_most", "_widest")
+
+    def __init__(
+        self, family: Family, max_length: int = MAX_LENGTH, *, path_ids: bool = False
+    ) -> None:
+        self._widest = _widest(family, path_ids)
+        self._most = max_length - HEADER_LENGTH - 4
+        self._has_field = family == IPV4_UNICAST
+        self._front = family.afi.to_bytes(2, "big") + bytes((family.safi,))
+
+    def _is_classic(self, next_hop: bytes) -> bool:
+        """Tell whether prefixes stand in the NLRI field: IPv4 ones, save with IPv6 next hops."""
+        return self._has_field and len(next_hop) < 16
+
+    def room(self, attributes: bytes, next_hop: bytes) -> int:
+        """Tell how many octets of prefixes fit beside an attribute set; 0 where not each would."""
+        room = self._most - len(attributes)
+        if not self._is_classic(next_hop):
+            # The header of MP_REACH_NLRI, and what it has beside next hop and NLRI.
+            room -= 4 + 5 + len(next_hop)
+        return 0 if room < self._widest else room
+
+    # hot: per attribute set
+    def pack(self, attributes: bytes, next_hop: bytes, nlris: Sequence[Nlri]) -> list[bytes]:
+        """Make the messages.
+
+        Args:
+            attributes: encoded; for IPv4 unicast with NEXT_HOP if it has an IPv4 next hop, else
+                without.
+            next_hop: an IPv6 one (16 octets, or 32 with a link-local one) stands in MP_REACH_NLRI.
+            nlris: packed prefixes.
+
+        Returns:
+            Whole messages; none when the attributes alone leave no room for a prefix.
+        """
+        room = self.room(attributes, next_hop)
+        if not room:
+            return []
+        block = b"".join(nlris)
+        if self._is_classic(next_hop):
+            size = len(attributes)
+            if len(block) <= room:
+                head = _CLASSIC.pack(MARKER, 23 + size + len(block), UPDATE, 0, size)
+                return [head + attributes + block]
+            return [
+                _CLASSIC.pack(MARKER, 23 + size + len(block), UPDATE, 0, size) + attributes + block
+                for block in _slices(nlris, room, self._widest)
+            ]
+        blocks = [block] if len(block) <= room else _slices(nlris, room, self._widest)
+        front = self._front + bytes((len(next_hop),)) + next_hop + b"\0"
+        # RFC 7606 §5.1: MP_REACH_NLRI stands first, so that a peer finds the NLRI whatever follows.
         return [
-            MARKER + (base + len(block)).to_bytes(2, "big") + head + block
-            for block in _slices(nlris, room, widest)
+            _body(tlv(OPTIONAL, Attribute.MP_REACH_NLRI, front + block) + attributes)
+            for block in blocks
         ]
-    front = family.afi.to_bytes(2, "big") + bytes((family.safi, len(next_hop))) + next_hop + b"\0"
-    # RFC 7606 §5.1: MP_REACH_NLRI stands first, so that a peer finds the NLRI whatever follows.
-    return [
-        _body(tlv(OPTIONAL, Attribute.MP_REACH_NLRI, front + block) + attributes)
-        for block in _slices(nlris, room, widest)
-    ]
 
 
 def _body(attributes: bytes) -> bytes:
@@ -275,10 +313,14 @@ def _body(attributes: bytes) -> bytes:
 
 
 def pack_withdrawals(
-    family: Family, nlris: Sequence[Nlri], max_length: int = MAX_LENGTH
+    family: Family,
+    nlris: Sequence[Nlri],
+    max_length: int = MAX_LENGTH,
+    *,
+    path_ids: bool = False,
 ) -> list[bytes]:
-    """Make the UPDATEs that withdraw prefixes."""
-    widest = _widest(family)
+    """Make the UPDATEs that withdraw prefixes, each behind its path identifier if it has one."""
+    widest = _widest(family, path_ids)
     if family == IPV4_UNICAST:
         room = max_length - HEADER_LENGTH - 4
         return [

@@ -13,7 +13,8 @@ family that is dead on a session that lives looks healthy to everybody, and noth
 back. Such rows say so (`Row.or_disable`).
 
 Standards: RFC 4271 §6.1, §6.3, §9.1.2; RFC 4456 §8; RFC 4760 §7; RFC 5065 §5; RFC 6793 §6; RFC 7311
-§3; RFC 7606 §3, §4, §5, §7; RFC 7607 §2; RFC 8092 §6; RFC 8654 §4; RFC 9234 §5; RFC 9774 §3.
+§3.2, §3.3; RFC 7606 §3, §4, §5, §7; RFC 7607 §2; RFC 8092 §6; RFC 8654 §4; RFC 9234 §5; RFC 9774
+§3.
 """
 
 from __future__ import annotations
@@ -89,11 +90,13 @@ class Error(StrEnum):
     LEAK = "a route leak"
     TLV_CUT = "a TLV is cut off"
     TLV_LENGTH = "its metric has a wrong length"
-    NOTHING_IN_IT = "no metric in it"
+    LARGEST = "its metric is the largest there is"
     NEXT_HOP_CUT = "the next hop is cut off"
     NEXT_HOP_LENGTH = "a next hop of a wrong length"
     PREFIX_LENGTH = "a prefix length above the family's"
     PREFIX_CUT = "a prefix is cut off"
+    NLRI_MALFORMED = "the inside of an NLRI of another family is malformed"
+    NLRI_TYPE = "an NLRI of a type that is not defined"
     UNSPECIFIED = "the unspecified address"
     THIS_NETWORK = "an address of network 0"
     LOOPBACK = "a loopback address"
@@ -229,10 +232,19 @@ def _every_attribute() -> Iterator[Row]:
         flags = (Error.OPTIONAL_BIT, Error.TRANSITIVE_BIT)
         if attribute is Attribute.AIGP:
             yield from _rows(attribute, _W, "RFC 7606 §3 c", Error.OPTIONAL_BIT)
-            yield from _rows(attribute, _D, "RFC 7311 §3", Error.TRANSITIVE_BIT)
-        else:
+            yield from _rows(attribute, _D, "RFC 7311 §3.2", Error.TRANSITIVE_BIT)
+        elif attribute not in _MULTIPROTOCOL:
             yield from _rows(attribute, _W, "RFC 7606 §3 c", *flags)
         if attribute in _MULTIPROTOCOL:
+            # Wrong flags make them incorrect like a prefix that is cut off: their NLRI count as
+            # not parsed, and cannot be withdrawn.
+            yield from _resets(
+                attribute,
+                _S.OPTIONAL_ATTRIBUTE_ERROR,
+                "RFC 7606 §3 j, §5.3",
+                *flags,
+                or_disable=True,
+            )
             yield from _resets(attribute, _S.MALFORMED_ATTRIBUTE_LIST, "RFC 7606 §3 g", Error.TWICE)
             yield from _resets(
                 attribute, _S.OPTIONAL_ATTRIBUTE_ERROR, "RFC 7606 §3 j", Error.OVERRUN
@@ -324,6 +336,8 @@ ROWS: tuple[Row, ...] = (
         *_PREFIXES,
         or_disable=True,
     ),
+    *_rows(_A.MP_REACH_NLRI, _W, "RFC 7606 §2, RFC 8955 §10", Error.NLRI_MALFORMED),
+    *_rows(_A.MP_REACH_NLRI, _D, "RFC 7606 §5.4", Error.NLRI_TYPE),
     *_rows(
         _A.MP_REACH_NLRI,
         _E,
@@ -342,6 +356,8 @@ ROWS: tuple[Row, ...] = (
         *_PREFIXES,
         or_disable=True,
     ),
+    # What was treated as withdrawn when it came can be withdrawn.
+    *_rows(_A.MP_UNREACH_NLRI, _D, "RFC 7606 §2, §5.4", Error.NLRI_MALFORMED, Error.NLRI_TYPE),
     *_rows(_A.EXTENDED_COMMUNITIES, _W, "RFC 7606 §7.14", *_LIST),
     *_rows(_A.AS4_PATH, _D, "RFC 6793 §6", Error.EMPTY, *_SEGMENTS, Error.FOREIGN),
     *_rows(_A.AS4_PATH, _D, "RFC 7607 §2", Error.AS_ZERO),
@@ -352,13 +368,13 @@ ROWS: tuple[Row, ...] = (
     *_rows(
         _A.AIGP,
         _D,
-        "RFC 7311 §3",
+        "RFC 7311 §3.2",
         Error.EMPTY,
         Error.TLV_CUT,
         Error.TLV_LENGTH,
-        Error.NOTHING_IN_IT,
-        Error.FOREIGN,
+        Error.LARGEST,
     ),
+    *_rows(_A.AIGP, _D, "RFC 7311 §3.3", Error.FOREIGN),
     *_rows(_A.LARGE_COMMUNITIES, _W, "RFC 8092 §6", *_LIST),
     *_rows(_A.ONLY_TO_CUSTOMER, _W, "RFC 9234 §5", *_FIXED),
     *_rows(_A.ONLY_TO_CUSTOMER, _E, "RFC 9234 §5", Error.LEAK),

@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from tests.support.fuzzing import Mutator, Target
+from tests.support.fuzzing import Mutator, Target, captured, corpus
+from tests.support.pipeline import Pipeline
 
 CASES = 100_000
 """Of each kind of session; together more than 200 000."""
@@ -28,6 +29,17 @@ def test_messages_that_went_wrong_are_judged_and_nothing_else(
 
 def test_there_are_enough_of_them() -> None:
     assert CASES * len(KINDS) >= 200_000
+
+
+def test_messages_of_other_daemons_are_among_the_seeds_and_are_understood() -> None:
+    found = captured()
+    assert set(found.values()) == {"bird", "frr", "gobgp", "openbgpd"}
+    assert {octets[18] for octets in found} == {1, 2, 3, 4}
+    assert set(found) <= set(corpus())
+    for octets in found:
+        heard = Pipeline()
+        heard.feed(octets)
+        assert not heard.is_over, octets.hex()
 
 
 def test_a_seed_gives_the_same_messages_again() -> None:

@@ -11,6 +11,8 @@ import asyncio
 
 import pytest
 
+from speaker.inquiry.inquiry import why
+from speaker.inquiry.reasons import Arrival
 from speaker.wire.verdicts import ROWS, TABLE, Row, Verdict
 from tests.support.bench import Answer, Bench
 from tests.support.malformed import CASES, FIRST, MARK
@@ -45,6 +47,11 @@ def test_a_row_of_the_table_is_what_happens(bench: tuple[asyncio.Runner, Bench],
     )
     assert seen == wanted
     assert around.is_calm
+    if row.verdict in (Verdict.EXCLUDE, Verdict.WITHDRAW):
+        said = why(around.router, case.sender.affected6 if case.six else case.sender.affected)
+        assert said.summary.startswith(f"{said.prefix} is not there: ")
+        assert "tells it, but it is refused: " in said.summary
+        assert Arrival.REFUSED in said.reasons()
 
 
 def test_the_table_has_a_row_for_whatever_can_be_wrong() -> None:

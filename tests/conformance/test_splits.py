@@ -30,7 +30,7 @@ from speaker.wire.framing import (
     UPDATE,
     message,
 )
-from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals
+from speaker.wire.update import Packer, end_of_rib, pack_withdrawals
 from tests.support.builders import Facts, body, facts, few_prefixes
 from tests.support.malformed import CASES
 from tests.support.pipeline import Pipeline
@@ -45,7 +45,7 @@ CAPABILITIES = (
     AddPath(((IPV6_UNICAST, 3),)),
 )
 OPENING = encode(Open(23456, 90, 0x0A000001, CAPABILITIES))
-ROUTES = pack_updates(IPV4_UNICAST, Facts().encode(), b"", few_prefixes(40))[0]
+ROUTES = Packer(IPV4_UNICAST).pack(Facts().encode(), b"", few_prefixes(40))[0]
 FULL = message(
     UPDATE,
     body(b"", Facts().encode() + tlv(0xC0, 99, bytes(4045)), b"\x18\x0a\0\0"),
@@ -54,8 +54,8 @@ SAMPLES: dict[str, bytes] = {
     "OPEN": OPENING,
     "UPDATE": ROUTES,
     "UPDATE of full size": FULL,
-    "UPDATE of IPv6": pack_updates(
-        IPV6_UNICAST, Facts(next_hop=b"").encode(), GLOBAL, few_prefixes(9, IPV6_UNICAST.afi)
+    "UPDATE of IPv6": Packer(IPV6_UNICAST).pack(
+        Facts(next_hop=b"").encode(), GLOBAL, few_prefixes(9, IPV6_UNICAST.afi)
     )[0],
     "withdrawals": pack_withdrawals(IPV4_UNICAST, few_prefixes(40))[0],
     "End-of-RIB": end_of_rib(IPV6_UNICAST),

@@ -65,7 +65,7 @@ STAYING = [
 
 @pytest.mark.parametrize(("sender", "code"), STAYING)
 def test_what_belongs_to_one_as_stays_in_it(bench: Around, sender: Sender, code: Attribute) -> None:
-    """RFC 4271 §5.1.4, §5.1.5; RFC 4456 §8; RFC 7311 §3.1."""
+    """RFC 4271 §5.1.4, §5.1.5; RFC 4456 §8; RFC 7311 §3.3."""
     more = b"" if code == Attribute.LOCAL_PREF else attribute(code, GOOD[code])
     assert code not in carried(bench, sender, more)
 

@@ -33,6 +33,7 @@ from fsm.events import (
     ManualStop,
     MessageSent,
     NotifMsg,
+    OpenCollisionDump,
     RouteRefreshMsg,
     SendBlocked,
     SendProgress,
@@ -49,7 +50,7 @@ from fsm.notifications import Cease, Notification
 from fsm.state import State
 from fsm.timers import Timer
 from tests.support.duet import config, mirrored
-from tests.support.fsm_grid import machine_in, peer_open
+from tests.support.fsm_grid import Variant, machine_in, peer_open
 
 OUT = Side.OUTGOING
 DAMPED = AutomaticStartWithDampPeerOscillations()
@@ -57,7 +58,7 @@ LATE = (State.OPEN_SENT, State.OPEN_CONFIRM, State.ESTABLISHED)
 
 
 def machine(state: State, **changes: object) -> BgpFsm:
-    return machine_in(state, OUT, config(**changes))
+    return machine_in(state, Variant(OUT, config(**changes)))
 
 
 def sent(fsm: BgpFsm, event: Event, now: float = 1.0) -> list[object]:
@@ -379,3 +380,15 @@ def test_a_hard_stop_is_a_hard_reset_for_a_peer_that_restarts_gracefully(
 def test_a_machine_can_be_printed_whole() -> None:
     text = "BgpFsm(outgoing, Connect, Timers(ConnectRetryTimer=120))"
     assert repr(machine(State.CONNECT)) == text
+
+
+@pytest.mark.parametrize("event", [AutomaticStop(), OpenCollisionDump(OUT)])
+@pytest.mark.parametrize("state", [State.CONNECT, State.ACTIVE])
+def test_before_the_open_an_automatic_stop_and_a_collision_are_counted_too(
+    state: State, event: Event
+) -> None:
+    """RFC 4271 §8.2.2: events 8 and 23 are among "any other", which are counted."""
+    fsm = machine(state)
+    before = fsm.connect_retry_counter
+    assert not any(isinstance(effect, AttemptFailed) for effect in fsm.handle(event, 1.0))
+    assert fsm.connect_retry_counter == before + 1

@@ -22,7 +22,7 @@ from fsm.events import (
     TcpCrAcked,
     Tick,
 )
-from fsm.explanation import explain_down
+from fsm.explanation import Screening, explain_down
 from fsm.messages import Open
 from fsm.notifications import Notification, shutdown_communication
 from fsm.session import Session
@@ -37,12 +37,12 @@ BACK_OFF = "; back-off, the next try is in 4 s"
 
 
 def explained(
-    *events: Event, now: float = 1.0, has_password: bool = False, **changes: object
+    *events: Event, now: float = 1.0, screening: Screening | None = None, **changes: object
 ) -> tuple[str, float | None]:
     one = Session(config(**changes))
     for event in events:
         one.handle(event, now if isinstance(event, Tick) else 0.0)
-    explanation = explain_down(one, now, has_password=has_password)
+    explanation = explain_down(one, now, screening or Screening())
     assert explanation is not None
     return str(explanation), explanation.next_try
 
@@ -103,8 +103,8 @@ def test_a_dial_says_when_the_next_would_come() -> None:
         (
             "no answer within 30 s",
             (
-                "no answer from the peer: it is not there, or a filter drops us"
-                " (no answer within 30 s)"
+                "no answer from the peer: it is not there, a filter drops us,"
+                " or it has a password (no answer within 30 s)"
             ),
         ),
         ("Too many open files", "the connection failed (Too many open files)"),
@@ -116,13 +116,60 @@ def test_a_dial_that_failed_is_explained_with_the_next_one(text: str, cause: str
     assert explained(ManualStart(), TcpConnectionFails(OUT, text)) == (sentence, 119.0)
 
 
-def test_silence_raises_a_suspicion_where_there_is_a_password() -> None:
+@pytest.mark.parametrize(
+    ("screening", "suspicion"),
+    [
+        (
+            Screening(has_password=True),
+            "it is not there, a filter drops us, or the passwords of the two ends differ",
+        ),
+        (
+            Screening(unsigned=3),
+            (
+                "MD5 mismatch suspected, the passwords of the two ends differ: 3 TCP segments"
+                " with a wrong signature were dropped here"
+            ),
+        ),
+        (
+            Screening(has_password=True, unsigned=3),
+            (
+                "MD5 mismatch suspected, the passwords of the two ends differ or nothing listens"
+                " there: 3 TCP segments with a wrong signature were dropped here"
+            ),
+        ),
+        (
+            Screening(hops=2, too_far=4),
+            (
+                "the peer is suspected to be farther away than 2 hops (ttlSecurity), to send with"
+                " a TTL below 255, or not to listen: 4 TCP segments from too far were dropped here"
+            ),
+        ),
+        (Screening(too_far=4), "it is not there, a filter drops us, or it has a password"),
+    ],
+)
+def test_silence_may_be_a_password_or_a_distance(screening: Screening, suspicion: str) -> None:
     """RFC 2385 §2: a segment with a bad digest is dropped without a word."""
-    sentence, _ = explained(ManualStart(), Tick(), now=120.0, has_password=True)
-    assert sentence == (
-        "no answer from the peer: it is not there, or a filter drops us,"
-        " or the passwords of the two ends differ (no answer within 120 s); dialling"
-    )
+    sentence, next_try = explained(ManualStart(), Tick(), now=120.0, screening=screening)
+    cause = f"no answer from the peer: {suspicion} (no answer within 120 s)"
+    assert (sentence, next_try) == (f"{cause}; dialling", 120.0)
+
+
+def test_who_waits_for_a_peer_whose_segments_are_dropped_suspects_the_password() -> None:
+    sentence, _ = explained(ManualStart(), screening=Screening(unsigned=2), passive=True)
+    assert sentence.startswith("MD5 mismatch suspected")
+    assert sentence.endswith("; waiting for the peer to connect")
+
+
+def test_who_waits_for_a_peer_from_too_far_suspects_the_distance() -> None:
+    """RFC 5082 §3."""
+    sentence, _ = explained(ManualStart(), screening=Screening(hops=1, too_far=2), passive=True)
+    assert sentence.startswith("the peer is suspected to be farther away than 1 hop (ttlSecurity)")
+
+
+def test_what_is_known_for_sure_comes_before_a_suspicion() -> None:
+    events = (ManualStart(), TcpConnectionFails(OUT, "Connection refused"))
+    sentence, _ = explained(*events, screening=Screening(unsigned=2))
+    assert "MD5" not in sentence
 
 
 @pytest.mark.parametrize(

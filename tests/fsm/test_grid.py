@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,30 @@ def test_the_grid_walks_every_numbered_event() -> None:
     assert [event.number for event in walked if event.number] == list(range(1, 30))
 
 
+def test_the_grid_walks_every_state_of_every_kind_of_machine() -> None:
+    """With and without a delayed OPEN, dialled and passive, with and without a hold time."""
+    variants = fsm_grid.variants().values()
+    kinds = {
+        (variant.side, bool(variant.config.delay_open_time), bool(variant.config.hold_time))
+        for variant in variants
+    }
+    assert kinds == set(product(Side, (False, True), (False, True)))
+    for variant in variants:
+        states = set(State) if variant.side is Side.OUTGOING else set(State) - {State.CONNECT}
+        assert set(fsm_grid.recipes(variant)) == states
+
+
 @pytest.mark.parametrize("title", fsm_grid.variants())
 def test_whatever_leads_to_idle_leaves_no_timer_and_no_connection(title: str) -> None:
     """RFC 4271 §8.2.2: each way to Idle releases all BGP resources."""
-    side, of = fsm_grid.variants()[title]
+    variant = fsm_grid.variants()[title]
     ways: list[tuple[State, Event]] = [
         (state, event)
-        for state in fsm_grid.recipes(side, of)
-        for event in fsm_grid.events(side, fsm_grid.peer_open(of))
+        for state in fsm_grid.recipes(variant)
+        for event in fsm_grid.events(variant.side, fsm_grid.peer_open(variant.config))
     ]
     for state, event in ways:
-        machine = fsm_grid.machine_in(state, side, of)
+        machine = fsm_grid.machine_in(state, variant)
         machine.handle(event, 1.0)
         if machine.state is State.IDLE:
             held = (machine.timers.running, machine.is_connected, machine.is_dialing)

@@ -78,3 +78,9 @@ def test_hard_resets_within_each_other_are_octets() -> None:
     nested = Notification(6, 9, b"\x06\x09" * 30000)
     assert (nested.inner, nested.communication) == (None, None)
     assert str(nested).startswith("Cease/Hard Reset [06 09")
+
+
+def test_of_much_data_only_the_beginning_is_read_aloud() -> None:
+    said = str(Notification(6, 8, bytes(65_000)))
+    assert said.endswith("00 …]")
+    assert len(said) < 300

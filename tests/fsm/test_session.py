@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
 
+from fsm.capabilities import GracefulRestart
 from fsm.effects import CancelDial, Close, Dial, Send, SessionUp, StateChanged
 from fsm.events import (
     AutomaticStart,
@@ -33,10 +35,11 @@ from fsm.events import (
     Tick,
     UpdateMsg,
 )
-from fsm.family import IPV6_UNICAST
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST
+from fsm.history import HISTORY_LENGTH
 from fsm.messages import Keepalive, Open
 from fsm.notifications import Notification
-from fsm.session import HISTORY_LENGTH, Session
+from fsm.session import Session
 from fsm.state import State
 from fsm.timers import Timer
 from tests.support.duet import config, mirrored
@@ -375,3 +378,52 @@ def test_a_session_can_be_printed_whole() -> None:
         "Session(Connect, BgpFsm(outgoing, Connect, Timers(ConnectRetryTimer=120)), "
         "BgpFsm(incoming, Active, Timers()), Timers())"
     )
+
+
+GRACEFUL = GracefulRestart(False, False, 120, ((IPV4_UNICAST, True),))
+
+
+def restartable(peer_restarts: bool = True) -> Session:
+    """Return an Established session, on our own connection, of which both ends may restart."""
+    of = config(graceful_restart=GRACEFUL)
+    theirs = mirrored(of, graceful_restart=GRACEFUL if peer_restarts else None).open_message()
+    one = Session(of)
+    for event in (ManualStart(), TcpCrAcked(OUT), BgpOpen(OUT, theirs), KeepAliveMsg(OUT)):
+        one.handle(event, 0.0)
+    assert one.state is State.ESTABLISHED
+    return one
+
+
+@pytest.mark.parametrize(("peer_restarts", "way"), [(True, OUT), (False, None)])
+def test_a_session_gives_way_to_a_peer_that_has_restarted(
+    peer_restarts: bool, way: Side | None
+) -> None:
+    """RFC 4724 §4.2."""
+    assert restartable(peer_restarts).gives_way(100.0) is way
+
+
+def test_a_session_that_has_only_just_come_up_gives_way_to_nobody() -> None:
+    one = restartable()
+    assert (one.gives_way(4.9), one.gives_way(5.0)) == (None, OUT)
+
+
+def test_a_peer_that_restarts_gracefully_finds_us_at_once() -> None:
+    one = restartable()
+    effects = one.handle(TcpConnectionFails(OUT, "reset"), 100.0)
+    assert Dial() in effects
+    assert one.would_accept()
+    assert not one.is_holding
+
+
+@pytest.mark.parametrize(("peer_restarts", "lived"), [(True, 4.9), (False, 100.0)])
+def test_any_other_loss_has_a_back_off(peer_restarts: bool, lived: float) -> None:
+    one = restartable(peer_restarts)
+    one.handle(TcpConnectionFails(OUT, "reset"), lived)
+    assert one.is_holding
+
+
+def test_a_graceful_peer_is_not_dialled_where_starts_are_not_allowed() -> None:
+    one = restartable()
+    one.config = replace(one.config, allow_automatic_start=False)
+    one.handle(TcpConnectionFails(OUT, "reset"), 100.0)
+    assert one.state is State.IDLE

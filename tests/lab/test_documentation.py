@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_every_topology_is_one(text: str) -> None:
-    assert loads(text, name="first").name in ("first", "rack", "cluster", "reflector")
+    assert loads(text, name="first").name in ("first", "rack", "cluster", "reflector", "roles")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from ipaddress import ip_network
 import pytest
 
 from lab import Family, Lab, faults
+from lab.errors import LabError
 from lab.probes import holds_for, ping, wait_until
+from lab.processes import name_of
 from tests.support.labs import lab_of
 from tests.support.netns import needs_namespaces
 
@@ -106,6 +108,22 @@ def test_a_killed_daemon_is_missed_and_comes_back(kind: str) -> None:
         lab.wait_established()
         for family in Family:
             eventually(lab, "bird hears again", has(lab, "bird", THEIRS[family], family))
+
+
+def test_one_program_of_a_node_may_be_killed_while_the_other_goes_on() -> None:
+    with lab_of(lab_with("frr")) as lab:
+        lab.wait_established()
+        other = lab.node("other")
+        zebra = [each for each in other.programs() if name_of(each) == "zebra"]
+        assert len(zebra) == 1
+        with faults.killed(other, "bgpd"):
+            assert other.programs() == zebra
+            eventually(lab, "the session falls", lambda: not lab.node("bird").is_up_with())
+        lab.wait_established()
+        assert zebra[0] in other.programs()
+        assert len(other.programs()) == 2
+        with pytest.raises(LabError, match="runs already"):
+            other.start("bgpd")
 
 
 def test_a_frozen_daemon_goes_on_where_it_stood() -> None:

@@ -157,7 +157,7 @@ def test_down_all_takes_down_every_lab_there_is(tmp_path: Path, scene: Scene) ->
     assert told == [
         "lab one is up: h, n",
         "lab two is up: h, n",
-        "wren lab: say which lab with --lab; up are: one, two",
+        "wren lab: say which lab by its name, or --all; up are: one, two",
         "lab one is down",
         "lab two is down",
         "no lab is up",

@@ -66,6 +66,27 @@ def _is(network: object, family: Family) -> bool:
 
 
 @pytest.mark.interop
+def test_a_daemon_that_dropped_the_first_request_to_end_is_asked_again() -> None:
+    with lab_of(PAIR % ("exabgp", "")) as lab:
+        node = lab.node("a")
+        lab.wait_established()
+        node.signal(signal.SIGUSR1)  # ExaBGP ignores a signal while it handles this one
+        node.stop()
+        assert not node.programs()
+
+
+def test_a_daemon_that_does_not_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.lab._END", 0.2)
+    with lab_of(PAIR.replace("bird", "wren") % ("wren", "")) as lab:
+        node = lab.node("a")
+        node.signal(signal.SIGSTOP)
+        with pytest.raises(LabError, match=r"a does not end within 0\.2 s: kill it"):
+            node.stop()
+        node.kill()
+        node.start()
+
+
+@pytest.mark.interop
 @pytest.mark.parametrize("kind", ["wren", "bird", "frr", "gobgp", "openbgpd", "exabgp"])
 def test_what_was_announced_at_run_time_outlives_a_restart(kind: str) -> None:
     with lab_of(PAIR % (kind, "")) as lab:

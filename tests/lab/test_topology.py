@@ -88,8 +88,12 @@ def broken(**parts: object) -> str:
         ({"nodes": (R1, R2, Node("h", Kind.BIRD, asn=0))}, "nodes.h.asn: AS 0 is not within"),
         ({"nodes": (R1, R2, Node("x", Kind.GOBGP))}, "nodes.x: a gobgp node needs an asn"),
         (
-            {"nodes": (R1, R2, Node("x", Kind.FRR, 1, args=("--no-kernel",)))},
-            "nodes.x.kind: datastore, nodename and args belong to kind wren only",
+            {"nodes": (R1, R2, Node("x", Kind.FRR, 1, nodename="y"))},
+            "nodes.x.kind: datastore and nodename belong to kind wren only",
+        ),
+        (
+            {"nodes": (R1, R2, Node("x", Kind.HOST, args=("-R",)))},
+            "nodes.x.args: a host has no daemon that args could be for",
         ),
         (
             {"nodes": (R1, R2, Node("x", Kind.WREN, 1, extra="router bgp"))},
@@ -126,6 +130,17 @@ def broken(**parts: object) -> str:
         (
             {"peerings": (Peering(("r1", "r2"), client="h"),)},
             "bgp[0]: 'h' is not an end of this peering",
+        ),
+        (
+            {"peerings": (Peering(("r1", "r2"), extra=(("h", "passive;"),)),)},
+            "bgp[0]: 'h' is not an end of this peering",
+        ),
+        (
+            {
+                "nodes": (R1, R2, Node("x", Kind.WREN, 1, datastore=Path("/etc/wren"))),
+                "peerings": (Peering(("r1", "x"), extra=(("x", "wren.bgp/role: peer"),)),),
+            },
+            "bgp[0]: what x has besides stands in its datastore",
         ),
         (
             {"links": (), "peerings": (Peering(("r1", "r2")),)},

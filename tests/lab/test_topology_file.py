@@ -26,7 +26,7 @@ nodes:
     networks: [10.1.0.0/24]
     peers:
       - {address: 10.0.0.9, asn: 65009, local: 10.0.0.2, families: [ipv4, ipv6], passive: true}
-      - {address: 10.0.0.8, asn: 65009, client: true, next_hop_self: true, hold_time: 0}
+      - {address: 10.0.0.8, asn: 65009, client: true, next_hop_self: true, hold_time: 0, extra: x}
   b:
     kind: bird
     asn: 65001
@@ -45,8 +45,17 @@ segments:
     h: [10.9.0.2/24]
 bgp:
   - [w1, w2]
-  - {between: [w2, b], families: [ipv4], passive: b, client: b, next_hop_self: [w2], hold_time: 0}
+  - between: [w2, b]
+    families: [ipv4]
+    passive: b
+    client: b
+    next_hop_self: [w2]
+    hold_time: 0
+    extra: {b: "enable as4 off;", w2: "wren.bgp/role: peer"}
 """
+
+
+EXTRA = (("b", "enable as4 off;"), ("w2", "wren.bgp/role: peer"))
 
 
 def test_every_word_of_the_format_is_read() -> None:
@@ -69,7 +78,9 @@ def test_every_word_of_the_format_is_read() -> None:
             (Family.IPV4, Family.IPV6),
             passive=True,
         ),
-        Peer(ip_address("10.0.0.8"), 65009, client=True, next_hop_self=True, hold_time=0),
+        Peer(
+            ip_address("10.0.0.8"), 65009, client=True, next_hop_self=True, hold_time=0, extra="x"
+        ),
     )
     assert topology.node("b").extra == "protocol bfd { }\n"
     assert topology.node("h").gateways == (ip_address("10.9.0.1"),)
@@ -80,7 +91,7 @@ def test_every_word_of_the_format_is_read() -> None:
     )
     assert topology.peerings == (
         Peering(("w1", "w2")),
-        Peering(("w2", "b"), (Family.IPV4,), "b", "b", ("w2",), 0),
+        Peering(("w2", "b"), (Family.IPV4,), "b", "b", ("w2",), 0, EXTRA),
     )
 
 
@@ -123,6 +134,10 @@ def test_a_lab_without_a_name_has_its_files_or_its_directorys(tmp_path: Path) ->
         ("nodes: {h: {kind: host}}\nlinks:\n  - {h: []}", "f:3: links[0]: a link has two ends"),
         ("nodes: {h: {kind: host}}\nlinks:\n  - h", "f:3: links[0]: expected node names"),
         ("nodes: {h: {kind: host}}\nbgp:\n  - [h]", "f:3: bgp[0]: expected the names of two nodes"),
+        (
+            "nodes: {h: {kind: host}}\nbgp:\n  - {between: [h, h], extra: x}",
+            "f:3: bgp[0].extra: expected node names, each with its lines",
+        ),
         ("nodes: {h: {kind: host}}\nbgp:\n  - [h, i]", "f:3: bgp[0]: h is a host"),
         (
             "nodes: {b: {kind: bird, asn: 1, peers: [\n{address: 10.0.0.1, asn: 1, passive: 1}]}}",

@@ -6,9 +6,6 @@ when it is up, which the daemon tells with its status.
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,8 @@ from typing import Any
 import pytest
 
 from lab import Family, RunningNode
-from lab.kinds.wren import Wren
-from tests.support.datastores import log_of, put, wren
+from tests.support.datastores import put
+from tests.support.edited import Edited
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes, gateways
 from tests.support.resources import document, node, peer, settings
@@ -73,45 +70,6 @@ FILTER = document(
         ],
     },
 )
-
-
-class Edited:
-    """The node, its resources, and what an edit should have cost."""
-
-    def __init__(self, running: RunningNode, directory: Path) -> None:
-        self.running = running
-        self.directory = directory
-
-    def since(self) -> dict[str, float]:
-        """Tell since when each session is up."""
-        assert isinstance(self.running.speaks, Wren)
-        status = self.running.speaks.status()
-        assert status is not None
-        return {p["address"]: p["since"] for p in status["peers"] if p["state"] == "up"}
-
-    def plan(self, *documents: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask `wren plan` what an edit would do."""
-        new = self.directory.with_name("new")
-        shutil.copytree(self.directory, new)
-        put(new, *documents)
-        said = wren("plan", "--node", "w", self.directory, new, "-o", "json")
-        shutil.rmtree(new)
-        found = json.loads(said)
-        assert isinstance(found, dict)
-        return found
-
-    def edit(self, *documents: Mapping[str, Any]) -> dict[str, Any]:
-        """Make an edit, see that the node does what `wren plan` says, and give that."""
-        planned = self.plan(*documents)
-        before = len(log_of(self.running))
-        put(self.directory, *documents)
-        sentences = [change["description"] for change in planned["changes"]]
-        becomes("the node does what was planned", partial(self._not_said, before, sentences), [])
-        return planned
-
-    def _not_said(self, before: int, sentences: list[str]) -> list[str]:
-        said = log_of(self.running)[before:]
-        return [sentence for sentence in sentences if sentence not in said]
 
 
 def learnt(running: RunningNode) -> list[str]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.aigp import aigp_value
+from policy.attributes import Attribute, PathAttributes, tlv
 from policy.decision import (
-    DecisionOptions,
     Reason,
     explain,
     med_matters,
     multipath,
     prefer,
-    rank,
     select,
+    select_several,
     shares_load,
 )
 from policy.path import Path, PeerType, SourceKind
-from tests.support.routes import as_path, local, next_hop, peer, route
+from policy.ranking import DecisionOptions, rank
+from tests.support.builders import peers
+from tests.support.routes import as_path, attributes, local, next_hop, peer, route
 
 FIRST = peer(router_id=1, at="192.0.2.1")
 SECOND = peer(router_id=2, at="192.0.2.2")
@@ -152,9 +156,39 @@ def test_a_path_that_loses_by_med_may_not_decide_for_others() -> None:
     assert {select(order) for order in permutations([a, b, c])} == {c}
 
 
+def with_metric(total: int, *, cost: int = 0, more: bytes = b"", path: list[int]) -> Path:
+    """Make a path with an accumulated metric, and a cost of our own to its next hop."""
+    plain = attributes(path=path)
+    octets = tlv(0x80, Attribute.AIGP, aigp_value(total) + more)
+    return route(FIRST, PathAttributes(plain.raw + octets, plain.next_hop), via=next_hop(cost=cost))
+
+
+def test_an_accumulated_metric_decides_before_the_length_of_the_path() -> None:
+    """RFC 7311 §4.1: the metric and our cost to the next hop are one distance."""
+    near = with_metric(10, cost=5, path=[1, 2, 3])
+    far = with_metric(10, cost=6, path=[1])
+    without = route(FIRST, path=[])
+    preferred = route(FIRST, path=[1, 2, 3, 4], local_pref=101)
+    assert select([far, near, without]) is near
+    assert explain([without, far, near, preferred]) == [
+        (preferred, Reason.BEST),
+        (near, Reason.LOCAL_PREF),
+        (far, Reason.LOCAL_PREF),
+        (without, Reason.LOCAL_PREF),
+    ]
+    assert explain([without, far, near])[1:] == [(far, Reason.AIGP), (without, Reason.AIGP)]
+
+
+def test_a_metric_beside_which_much_stands_and_one_that_is_too_large_still_count() -> None:
+    long = with_metric(10, more=b"\2\1\x2c" + bytes(297), path=[1, 2])
+    largest = with_metric((1 << 64) - 1, cost=9, path=[1])
+    assert select([largest, long]) is long
+    assert select([route(FIRST, path=[]), largest]) is largest
+
+
 def test_a_number_too_large_for_its_field_still_ranks_last() -> None:
     crowded = route(INTERNAL, clusters=range(300), via=next_hop(cost=1 << 40))
-    assert rank(crowded)[17:21] == b"\xff\xff\xff\xff"
+    assert rank(crowded)[25:29] == b"\xff\xff\xff\xff"
     assert rank(crowded)[25] == 255
 
 
@@ -237,6 +271,35 @@ def test_prefer_agrees_with_select_on_two(paths: list[Path]) -> None:
             assert (select([left, right]) is left) is prefer(left, right)
 
 
+def _merits(path: Path) -> tuple[bytes, int, int | None]:
+    return path.rank, path.attributes.neighbor_as, path.attributes.med
+
+
+@given(crowds())
+def test_several_are_chosen_as_if_those_before_them_were_not_there(paths: list[Path]) -> None:
+    limit = len(paths) // 2 + 1
+    left = [path for path in paths if path.next_hop.reachable]
+    wanted: list[Path] = []
+    while left and len(wanted) < limit:
+        best = select(left)
+        assert best is not None
+        left.remove(best)
+        wanted.append(best)
+    chosen = select_several(paths, limit)
+    # As above: compared by what they are.
+    assert Counter(map(_merits, chosen)) == Counter(map(_merits, wanted))
+    assert [path.rank for path in chosen] == sorted(path.rank for path in wanted)
+
+
+def test_all_are_chosen_where_there_is_room_and_of_unreachable_ones_the_best_alone() -> None:
+    two = [route(peer(at=f"192.0.2.{n}"), via=next_hop(reachable=n < 9)) for n in (3, 2, 9)]
+    assert select_several(two, 5) == [two[1], two[0]]
+    gone = [route(peer(at=f"192.0.2.{n}"), via=next_hop(reachable=False)) for n in (3, 2)]
+    assert select_several(gone, 5) == []
+    assert select_several(gone, 5, keep_unreachable=True) == [gone[1]]
+    assert select_several([], 5, keep_unreachable=True) == []
+
+
 @given(crowds())
 def test_multipath_is_led_by_the_best(paths: list[Path]) -> None:
     best = select(paths)
@@ -245,3 +308,14 @@ def test_multipath_is_led_by_the_best(paths: list[Path]) -> None:
         assert chosen[0] is best
         assert len(chosen) == len({path.next_hop for path in chosen}) <= 3
         assert all(shares_load(path, best) for path in chosen)
+
+
+def test_of_two_paths_of_one_peer_the_lower_next_hop_wins_whatever_came_first() -> None:
+    """RFC 7911 §2: nothing but the paths themselves can tell them apart."""
+    source = peers(1, several=(0,))[0]
+    near, far = (
+        route(source, via=next_hop(at), communities=(community,))
+        for at, community in (("192.0.2.1", 2), ("192.0.2.2", 1))
+    )
+    assert select([near, far]) is select([far, near]) is near
+    assert explain([far, near]) == [(near, Reason.BEST), (far, Reason.SAME_PEER)]

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fsm.family import Afi
+from policy.as_path_regex import AsPathRegex
+from policy.communities import CommunityPattern
 from policy.filters import (
     NO_MATCH,
     Action,
@@ -21,9 +24,10 @@ from policy.filters import (
     holds,
 )
 from policy.matching import MatchOperator, match_prefix
-from policy.operations import AddCommunity
+from policy.operations import AddCommunity, RemovePrivateAs, SetMed
 from policy.path import Hop, Path, PeerType
 from policy.prefix import Nlri
+from policy.vrps import Origins, Validity, Vrps, VrpTable
 from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER, local, next_hop, nlri, nlris, route
 
 EXPORT = Scope(PeerType.EXTERNAL, Direction.EXPORT)
@@ -56,16 +60,85 @@ def test_no_rules_make_no_filter() -> None:
 
 
 def test_the_first_rule_that_holds_decides() -> None:
-    rules = [reject(community=9), accept(origin="here"), reject()]
+    rules = [reject(communities=(9,)), accept(origin="here"), reject()]
     verdict = decide(rules, route())
     assert (verdict.accepted, verdict.reason) == (True, "here")
 
 
 def test_all_conditions_of_a_rule_must_hold() -> None:
-    rule = accept(source_remote_peers=True, community=9)
+    rule = accept(source_remote_peers=True, communities=(9,))
     assert decide([rule], route(communities=[9])).accepted
     assert decide([rule], route(communities=[8])) is NO_MATCH
     assert decide([rule], route(local(), communities=[9])) is NO_MATCH
+
+
+def knowing(**said: int) -> Scope:
+    """Make a scope in which the tens of a prefix's second octet say who may originate it."""
+    vrps, table = Vrps(Afi.IPV4), VrpTable(Afi.IPV4)
+    for word, asn in said.items():
+        table.add(nlri(f"10.{word.removeprefix('net')}.0.0/16"), 24, asn)
+    vrps.put("cache", table)
+    return Scope(PeerType.EXTERNAL, Direction.IMPORT, origins=Origins(vrps, 64512))
+
+
+VALID, INVALID, NOT_FOUND = "10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24"
+
+
+@pytest.mark.parametrize("wanted", Validity)
+def test_what_rpki_says_is_asked_for_each_prefix(wanted: Validity) -> None:
+    """RFC 6811 §2."""
+    prefixes = [nlri(text) for text in (VALID, INVALID, NOT_FOUND)]
+    path = route(path=(65001, 7))
+    parts = Filter([accept(rpki=wanted)]).partition(prefixes, path, knowing(net1=7, net2=8))
+    [(verdict, found)] = [part for part in parts if part[0] is not NO_MATCH]
+    assert verdict.accepted
+    assert found == [prefixes[list(Validity).index(wanted)]]
+
+
+def test_validity_is_asked_where_all_else_holds_and_by_the_vrps_of_the_moment() -> None:
+    rules = [
+        reject(rpki=Validity.INVALID, communities=(9,), origin="marked"),
+        reject(rpki=Validity.INVALID, **inside("10.2.0.0/16"), origin="inside"),
+    ]
+    scope = knowing(net1=8, net2=8)
+    assert decide(rules, route(communities=[9]), VALID, scope).reason == "marked"
+    assert decide(rules, route(), VALID, scope) is NO_MATCH
+    assert decide(rules, route(), INVALID, scope).reason == "inside"
+    filter_, path = Filter(rules), route()
+    assert filter_.partition([nlri(INVALID)], path, scope)[0][0] is not NO_MATCH
+    assert scope.origins is not None
+    scope.origins.vrps.put("cache", None)
+    assert filter_.partition([nlri(INVALID)], path, scope)[0][0] is NO_MATCH
+
+
+def test_our_own_routes_come_from_our_as() -> None:
+    scope = knowing(net1=64512, net2=8)
+    rules = [accept(rpki=Validity.VALID)]
+    assert decide(rules, route(local(), path=()), VALID, scope).accepted
+    assert decide(rules, route(local(), path=()), INVALID, scope) is NO_MATCH
+
+
+def test_without_anybody_who_knows_every_route_is_not_found() -> None:
+    """RFC 6811 §2."""
+    assert decide([accept(rpki=Validity.NOT_FOUND)], route()).accepted
+    assert decide([accept(rpki=Validity.NOT_FOUND, **inside("11.0.0.0/8"))], route()) is NO_MATCH
+    assert decide([accept(rpki=Validity.VALID)], route()) is NO_MATCH
+    assert decide([accept(rpki=Validity.INVALID)], route()) is NO_MATCH
+
+
+def test_filters_that_ask_what_rpki_says_are_equal_by_their_rules() -> None:
+    asks, other = Filter([accept(rpki=Validity.VALID)]), Filter([accept(rpki=Validity.INVALID)])
+    assert asks == Filter([accept(rpki=Validity.VALID, origin="elsewhere")])
+    assert asks != other
+    assert asks != Filter([accept()])
+    assert [each.asks_for_validity for each in (asks, Filter([accept()]))] == [True, False]
+
+
+def test_behind_a_rule_without_conditions_all_rules_are_dead() -> None:
+    rules = [reject(**inside("192.0.2.0/24")), accept(), reject(), reject(communities=(9,))]
+    assert decide(rules, route()).accepted
+    assert decide(rules, route(communities=[9])).accepted
+    assert not decide(rules, route(), "192.0.2.0/25").accepted
 
 
 def test_where_no_rule_holds_there_is_no_match() -> None:
@@ -82,7 +155,17 @@ def test_a_verdict_carries_the_operations_of_an_accepting_rule_only() -> None:
     ("rule", "matching", "other"),
     [
         (accept(source_remote_peers=True), route(), route(local())),
-        (accept(community=(1, 2, 3)), route(large=[(1, 2, 3)]), route()),
+        (accept(communities=((1, 2, 3),)), route(large=[(1, 2, 3)]), route()),
+        (
+            accept(communities=(1, 2), every_community=True),
+            route(communities=[1, 2]),
+            route(communities=[1]),
+        ),
+        (accept(as_path_regex=AsPathRegex("_7$")), route(path=[65001, 7]), route(path=[7, 1])),
+        (accept(med=(5, 9)), route(med=9), route()),
+        (accept(local_pref=(100, 100)), route(), route(local_pref=101)),
+        (accept(next_hops=((4, nlri("192.0.2.0/24")),)), route(), route(next_hop="192.0.3.1")),
+        (accept(neighbors=((4, nlri("192.0.2.1/32")),)), route(), route(local())),
         (accept(as_path_prefix=(65001,)), route(path=[65001, 2]), route(path=[2, 65001])),
         (accept(priority=2147483547), route(), route(local_pref=200)),
         (accept(interface="eth*"), route(via=next_hop(interface="eth3")), route()),
@@ -117,12 +200,25 @@ def test_effective_local_pref_is_the_default_where_none_came() -> None:
 
 
 def test_one_verdict_for_all_gives_back_the_list_itself() -> None:
-    chain = Filter([reject(community=9), accept()])
+    chain = Filter([reject(communities=(9,)), accept()])
     [(verdict, prefixes)] = chain.partition(PREFIXES, route(), EXPORT)
     assert verdict.accepted
     assert prefixes is PREFIXES
     [(_, prefixes)] = Filter([accept(**inside("0.0.0.0/0"))]).partition(PREFIXES, route(), EXPORT)
     assert prefixes is PREFIXES
+
+
+def test_whatever_asks_about_the_path_alone_costs_nothing_per_prefix() -> None:
+    rules = [
+        reject(as_path_regex=AsPathRegex("_7_"), reason="a detour"),
+        reject(communities=(1, CommunityPattern((9, None))), every_community=True),
+        reject(med=(5, 9), neighbors=((4, nlri("192.0.2.0/24")),)),
+        accept(local_pref=(0, 99), next_hops=((4, nlri("192.0.2.0/24")),)),
+        accept(operations=(SetMed(5), RemovePrivateAs())),
+    ]
+    for path in (route(), route(path=[7]), route(med=6), route(local_pref=5)):
+        ((_, found),) = Filter(rules).partition(PREFIXES, path, EXPORT)
+        assert found is PREFIXES
 
 
 def test_prefixes_are_grouped_by_verdict_in_their_order() -> None:
@@ -159,7 +255,7 @@ def test_a_path_is_decided_alike_when_it_comes_again() -> None:
 
 
 def test_more_paths_than_are_remembered_do_no_harm() -> None:
-    chain = Filter([accept(community=1)])
+    chain = Filter([accept(communities=(1,))])
     paths = [route(communities=[number % 2]) for number in range(Filter.REMEMBERED + 2)]
     verdicts = [chain.partition(PREFIXES, path, EXPORT)[0][0].accepted for path in paths]
     assert verdicts == [number % 2 == 1 for number in range(len(paths))]
@@ -167,10 +263,13 @@ def test_more_paths_than_are_remembered_do_no_harm() -> None:
 
 def test_filters_compare_by_the_content_of_their_rules() -> None:
     """Peers with equal filters share an export group, whatever the resources are called."""
-    one, two = Filter([accept(community=1, origin="a")]), Filter([accept(community=1, origin="b")])
+    one, two = (
+        Filter([accept(communities=(1,), origin="a")]),
+        Filter([accept(communities=(1,), origin="b")]),
+    )
     assert one == two
     assert hash(one) == hash(two)
-    assert one != Filter([reject(community=1)])
+    assert one != Filter([reject(communities=(1,))])
     assert one != "a filter"
     assert repr(one) == "Filter(1 rules)"
 
@@ -179,7 +278,10 @@ RULES = st.lists(
     st.builds(
         Rule,
         action=st.sampled_from(Action),
-        community=st.sampled_from([None, None, 1, (1, 1, 1)]),
+        communities=st.sampled_from([(), (), (1,), ((1, 1, 1),)]),
+        as_path_regex=st.sampled_from([None, None, AsPathRegex("_65001_"), AsPathRegex("^$")]),
+        med=st.sampled_from([None, None, (0, 5)]),
+        next_hops=st.sampled_from([(), (), ((4, nlri("192.0.2.0/24")),)]),
         peer_type=st.sampled_from([None, None, *PeerType]),
         source_remote_peers=st.booleans(),
         origin=st.uuids().map(str),
@@ -192,7 +294,7 @@ RULES = st.lists(
         min_length=st.none() | st.integers(0, 32),
         max_length=st.none() | st.integers(0, 32),
         has_prefix_length=st.just(value=True),
-        community=st.sampled_from([None, None, 1]),
+        communities=st.sampled_from([(), (), (1,)]),
         origin=st.uuids().map(str),
     ),
     max_size=8,
@@ -222,7 +324,9 @@ def naive(rules: list[Rule], prefix: Nlri, path: Path, scope: Scope) -> str:
     RULES,
     st.lists(nlris(within=1), min_size=1),
     st.sampled_from([EXPORT, INTERNAL_EXPORT]),
-    st.sampled_from([route(), route(local()), route(communities=[1], large=[(1, 1, 1)])]),
+    st.sampled_from(
+        [route(), route(local(), path=[]), route(communities=[1], large=[(1, 1, 1)], med=3)]
+    ),
 )
 def test_a_batch_is_decided_as_its_prefixes_one_by_one(
     rules: list[Rule], prefixes: list[Nlri], scope: Scope, path: Path
@@ -233,3 +337,11 @@ def test_a_batch_is_decided_as_its_prefixes_one_by_one(
     assert sorted(decided) == sorted(expected)
     for verdict, some in parts:
         assert some == [prefix for reason, prefix in expected if reason == verdict.reason]
+
+
+def test_a_verdict_says_in_the_operators_words_why_a_route_is_rejected() -> None:
+    ((verdict, _),) = Filter([reject(origin="here", reason="a bogon")]).partition(
+        PREFIXES, route(), EXPORT
+    )
+    assert (verdict.accepted, verdict.reason) == (False, "here: a bogon")
+    assert Filter([reject(reason="one")]) != Filter([reject(reason="another")])

@@ -9,19 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.family import Afi
+from policy.as_path_regex import AsPathRegex
 from policy.matching import (
     MatchOperator,
+    match_address,
     match_as_path_prefix,
-    match_community,
+    match_as_path_regex,
+    match_communities,
     match_interface,
     match_peer_type,
     match_prefix,
     match_priority,
+    match_range,
     match_source,
 )
 from policy.path import PeerType
 from policy.prefix import show
-from tests.support.routes import EXTERNAL_PEER, as_path, attributes, local, nlri, nlris
+from tests.support.routes import EXTERNAL_PEER, address, as_path, attributes, local, nlri, nlris
 
 IN, NOT_IN = MatchOperator.IN, MatchOperator.NOT_IN
 EQUAL, NOT_EQUAL = MatchOperator.EQUAL, MatchOperator.NOT_EQUAL
@@ -108,7 +112,10 @@ def test_source_remote_peers_means_learned_over_bgp() -> None:
         ("eth10", "eth?", False),
         ("eth0", "th*", False),  # the whole name
         ("eth0", "eth", False),
-        ("", "*", False),  # a route without an interface
+        ("", "*", True),  # a route without an interface has one without a name
+        ("", "**", True),
+        ("", "?", False),
+        ("", "eth*", False),
     ],
 )
 def test_interface_wildcards(interface: str, pattern: str, expected: bool) -> None:
@@ -122,10 +129,11 @@ def test_peer_type_is_that_of_the_session() -> None:
 
 def test_a_community_matches_by_membership() -> None:
     made = attributes(communities=[1, 2], large=[(1, 2, 3)])
-    assert match_community(made, 2)
-    assert not match_community(made, 3)
-    assert match_community(made, (1, 2, 3))
-    assert not match_community(made, (3, 2, 1))
+    assert match_communities(made, (2,))
+    assert not match_communities(made, (3,))
+    assert match_communities(made, ((1, 2, 3),))
+    assert not match_communities(made, ((3, 2, 1),))
+    assert match_communities(made, (3, (1, 2, 3)))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,13 @@ def test_a_community_matches_by_membership() -> None:
         ([1, 2], (1, 2, 3), False),
         ([], (1,), False),
         (as_path([1], {2, 3}, [4]), (1, 3, 4), True),
-        (as_path([1], {2, 3}), (1, 2, 3), False),  # a set is one place
+        (as_path([1], {2, 3}), (1, 2, 3), True),  # a set is any sequence of its members
+        (as_path([1], {2, 3}), (1, 3, 3, 2), True),
+        (as_path([1], {2, 3}, [4]), (1, 4), True),  # even an empty one
+        (as_path([1], {2, 3}, {5}, [4]), (1, 4), True),
+        (as_path([1], {2, 3}, [4]), (1, 2, 5), False),
+        (as_path({2, 3}, [4]), (4,), True),
+        (as_path({2, 3}), (3,), True),
     ],
 )
 def test_an_as_path_begins_with_the_sequence(
@@ -149,3 +163,33 @@ def test_an_as_path_begins_with_the_sequence(
 def test_a_priority_matches_the_local_pref_that_carries_it() -> None:
     assert match_priority(2147483647 - 512, 512)
     assert not match_priority(512, 512)
+
+
+def test_an_expression_is_asked_about_the_whole_path() -> None:
+    made = attributes(as_path([65001, 7], {8, 9}))
+    assert match_as_path_regex(made, AsPathRegex("_7_"))
+    assert match_as_path_regex(made, AsPathRegex(r"^65001 7 \{[89],[89]\}$"))
+    assert not match_as_path_regex(made, AsPathRegex("_6500_"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, False), (9, False), (10, True), (20, True), (21, False)]
+)
+def test_a_number_within_bounds(value: int | None, expected: bool) -> None:
+    assert match_range(value, (10, 20)) is expected
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ("192.0.2.1", True),
+        ("192.0.3.1", False),
+        ("2001:db8::1", True),
+        ("2001:db8::2", False),
+        ("c000:200::", False),
+        ("", False),
+    ],
+)
+def test_an_address_lies_in_a_network_of_its_family(at: str, expected: bool) -> None:
+    networks = ((4, nlri("192.0.2.0/24")), (16, nlri("2001:db8::1/128")))
+    assert match_address(address(at), networks) is expected

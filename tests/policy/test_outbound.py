@@ -15,17 +15,27 @@ from policy.attributes import Attribute, PathAttributes, WellKnown, tlv, tlvs
 from policy.calico import BuiltinPolicy, ExportReason, Pool
 from policy.filters import ACCEPTED, Action, Direction, Filter, Rule, Scope
 from policy.matching import MatchOperator
-from policy.operations import AddCommunity, Operation, PrependAsPath, SetPriority
+from policy.operations import (
+    AddCommunity,
+    AsOverride,
+    NextHopWord,
+    Operation,
+    PrependAsPath,
+    RemovePrivateAs,
+    SetLocalPref,
+    SetMed,
+    SetNextHop,
+    SetPriority,
+)
 from policy.outbound import (
     GroupKey,
     NextHopMode,
     export_partition,
-    rewrite,
     rewrite_fully,
-    rewrite_shortly,
 )
-from policy.path import NextHop, Path, PeerType, Source
+from policy.path import NextHop, Path, PeerType, Source, SourceKind
 from policy.propagation import Withheld
+from policy.rewriter import Rewriter, rewrite
 from policy.roles import Role
 from tests.support.routes import (
     EXTERNAL_PEER,
@@ -46,6 +56,7 @@ OWN = address("192.0.2.254")
 EXTERNAL = GroupKey(IPV4_UNICAST, PeerType.EXTERNAL, 65000, OWN, router_id=77)
 INTERNAL = replace(EXTERNAL, peer_type=PeerType.INTERNAL)
 CLIENT = replace(INTERNAL, is_client=True, cluster_id=88)
+EXTENDED = replace(EXTERNAL, local_address=address("2001:db8::254"), extended_next_hop=True)
 EXTERNAL_6 = replace(EXTERNAL, family=IPV6_UNICAST, local_address=address("2001:db8::254"))
 INTERNAL_6 = replace(EXTERNAL_6, peer_type=PeerType.INTERNAL)
 CALICO = BuiltinPolicy(pools=(Pool(nlri("10.0.0.0/16")),))
@@ -134,6 +145,48 @@ class TestNextHop:
     def test_a_link_local_next_hop_is_not_passed_on(self) -> None:
         assert rewrite(route(next_hop="fe80::1"), INTERNAL_6).next_hop == address("2001:db8::254")
 
+    def test_an_ipv4_route_goes_out_with_our_ipv6_address_where_that_was_agreed(self) -> None:
+        """RFC 8950 §4: it stands in MP_REACH_NLRI, and there is no NEXT_HOP."""
+        key = replace(EXTENDED, local_link_address=address("fe80::254"))
+        out = rewrite(route(next_hop="192.0.2.1"), key)
+        assert (out.next_hop, out.link_local) == (address("2001:db8::254"), address("fe80::254"))
+        assert PathAttributes(out.raw).value(Attribute.NEXT_HOP) is None
+
+    @pytest.mark.parametrize(
+        ("next_hop", "expected"),
+        [
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("fe80::1", "2001:db8::254"),
+            ("::", "2001:db8::254"),
+        ],
+    )
+    def test_a_next_hop_that_is_kept_keeps_its_family(self, next_hop: str, expected: str) -> None:
+        out = rewrite(
+            route(next_hop=next_hop, link_local="fe80::2"),
+            replace(EXTENDED, peer_type=PeerType.INTERNAL),
+        )
+        assert (out.next_hop, out.link_local) == (address(expected), b"")
+        classic = PathAttributes(out.raw).value(Attribute.NEXT_HOP)
+        assert classic == (out.next_hop if len(out.next_hop) == 4 else None)
+
+    @pytest.mark.parametrize("mode", NextHopMode)
+    @pytest.mark.parametrize("key", [EXTERNAL, INTERNAL])
+    def test_a_peer_that_did_not_agree_gets_no_ipv6_next_hop(
+        self, key: GroupKey, mode: NextHopMode
+    ) -> None:
+        path = route(next_hop="2001:db8::1", link_local="fe80::2")
+        assert rewrite(path, replace(key, next_hop_mode=mode)).next_hop == OWN
+
+    def test_without_an_address_of_ours_only_what_is_kept_is_told(self) -> None:
+        key = replace(INTERNAL, local_address=b"")
+        kept, lost = route(next_hop="192.0.2.1"), route(next_hop="2001:db8::1")
+        assert rewrite(kept, key).next_hop == address("192.0.2.1")
+        [(verdict, _)] = export_partition([nlri("10.0.0.0/8")], kept, key)
+        assert verdict.accepted
+        [(verdict, _)] = export_partition([nlri("10.0.0.0/8")], lost, key)
+        assert (verdict.accepted, verdict.reason) == (False, Withheld.NO_NEXT_HOP)
+
     def test_a_gateway_of_the_other_family_is_not_used(self) -> None:
         path = route(local(), next_hop="", via=next_hop("2001:db8::9"))
         assert rewrite(path, INTERNAL).next_hop == OWN
@@ -204,7 +257,7 @@ class TestReflection:
     def test_the_attributes_stand_in_ascending_order(self) -> None:
         extended = attribute(Attribute.EXTENDED_COMMUNITIES, bytes(8))
         path = route(INTERNAL_PEER, communities=[1], more=extended)
-        assert rewrite_shortly(path, CLIENT) is not None
+        assert Rewriter(CLIENT).shortly(path) is not None
         codes = [code for _, code, _ in tlvs(rewrite(path, CLIENT).raw)]
         assert codes == [1, 2, 3, 5, 8, 9, 10, 16]
 
@@ -255,7 +308,7 @@ class TestOtherAttributes:
 
 
 class TestMetric:
-    """RFC 7311 §3.1, §3.4."""
+    """RFC 7311 §3.3, §3.4.3."""
 
     FAR = route(more=attribute(Attribute.AIGP, b"\3\0\3" + aigp_value(5)), via=next_hop(cost=10))
 
@@ -265,6 +318,18 @@ class TestMetric:
     def test_it_grows_where_we_become_the_next_hop(self) -> None:
         us = replace(INTERNAL, next_hop_mode=NextHopMode.SELF)
         assert sent(self.FAR, us)[Attribute.AIGP] == b"\3\0\3" + aigp_value(15)
+
+    def test_a_route_made_here_gets_one_where_that_is_asked_for(self) -> None:
+        """RFC 7311 §3.4.1: and where we are its next hop."""
+        giving = replace(INTERNAL, originates_aigp=True)
+        ours = route(local(SourceKind.KERNEL), path=[], via=next_hop(""), metric=20)
+        assert sent(ours, giving)[Attribute.AIGP] == aigp_value(20)
+        assert Attribute.AIGP not in sent(ours, INTERNAL)
+        announced = route(local(), path=[], via=next_hop(""))
+        assert sent(announced, giving)[Attribute.AIGP] == aigp_value(0)
+        elsewhere = route(local(), path=[], via=next_hop("192.0.2.77"))
+        assert Attribute.AIGP not in sent(elsewhere, giving)
+        assert Attribute.AIGP not in sent(route(), giving)
 
     def test_it_goes_to_external_peers_by_configuration_alone(self) -> None:
         assert Attribute.AIGP not in sent(self.FAR, EXTERNAL)
@@ -375,7 +440,7 @@ PATHS = st.builds(
 )
 KEYS = st.builds(
     replace,
-    st.sampled_from([EXTERNAL, INTERNAL, CLIENT, EXTERNAL_6, INTERNAL_6]),
+    st.sampled_from([EXTERNAL, INTERNAL, CLIENT, EXTERNAL_6, INTERNAL_6, EXTENDED]),
     next_hop_mode=st.sampled_from(NextHopMode),
     keeps_cleared_med=st.booleans(),
     local_asn=NUMBERS,
@@ -386,12 +451,12 @@ KEYS = st.builds(
 
 @given(PATHS, KEYS)
 def test_the_short_way_agrees_with_the_editor(path: Path, key: GroupKey) -> None:
-    short = rewrite_shortly(path, key)
+    short = Rewriter(key).shortly(path)
     assert short is None or short == rewrite_fully(path, key)
     assert rewrite(path, key) == rewrite_fully(path, key)
 
 
-@pytest.mark.parametrize("key", [EXTERNAL, INTERNAL, CLIENT, EXTERNAL_6])
+@pytest.mark.parametrize("key", [EXTERNAL, INTERNAL, CLIENT, EXTERNAL_6, EXTENDED])
 @pytest.mark.parametrize(
     "path",
     [
@@ -405,7 +470,7 @@ def test_the_short_way_agrees_with_the_editor(path: Path, key: GroupKey) -> None
     ],
 )
 def test_usual_attributes_go_the_short_way(path: Path, key: GroupKey) -> None:
-    assert rewrite_shortly(path, key) == rewrite_fully(path, key)
+    assert Rewriter(key).shortly(path) == rewrite_fully(path, key)
 
 
 @given(PATHS, KEYS, st.booleans())
@@ -480,3 +545,147 @@ def test_a_next_hop_of_the_kernel_s_does_not_change_what_is_kept() -> None:
     """What resolves a next hop is our affair; peers hear the next hop itself."""
     path = route(next_hop="192.0.2.1", via=NextHop(address("192.0.2.200")))
     assert rewrite(path, INTERNAL).next_hop == address("192.0.2.1")
+
+
+class TestOperationsOfAPolicy:
+    """What rules of a RoutePolicy do on the way out."""
+
+    LEARNED = route(path=[65001, 64600, 7], next_hop="192.0.2.1", med=5)
+
+    def test_a_med_that_is_set_crosses_the_border(self) -> None:
+        assert sent(self.LEARNED, EXTERNAL, SetMed(9))[Attribute.MULTI_EXIT_DISC] == u32(9)
+        assert sent(self.LEARNED, INTERNAL, SetMed(9))[Attribute.MULTI_EXIT_DISC] == u32(9)
+        assert Attribute.MULTI_EXIT_DISC not in sent(self.LEARNED, EXTERNAL)
+
+    def test_a_local_pref_that_is_set_stays_within_the_as(self) -> None:
+        assert sent(self.LEARNED, INTERNAL, SetLocalPref(9))[Attribute.LOCAL_PREF] == u32(9)
+        assert Attribute.LOCAL_PREF not in sent(self.LEARNED, EXTERNAL, SetLocalPref(9))
+        calico = replace(INTERNAL, builtin=CALICO)
+        assert sent(self.LEARNED, calico, SetLocalPref(9))[Attribute.LOCAL_PREF] == u32(9)
+
+    @pytest.mark.parametrize(
+        ("told", "key", "expected"),
+        [
+            (address("192.0.2.77"), EXTERNAL, "192.0.2.77"),
+            (address("192.0.2.77"), INTERNAL, "192.0.2.77"),
+            (NextHopWord.SELF, INTERNAL, "192.0.2.254"),
+            (NextHopWord.SELF, replace(EXTERNAL, next_hop_mode=NextHopMode.KEEP), "192.0.2.254"),
+            (NextHopWord.UNCHANGED, EXTERNAL, "192.0.2.1"),
+            (NextHopWord.UNCHANGED, replace(INTERNAL, next_hop_mode=NextHopMode.SELF), "192.0.2.1"),
+        ],
+    )
+    def test_the_next_hop_is_what_the_rule_says(
+        self, told: bytes | NextHopWord, key: GroupKey, expected: str
+    ) -> None:
+        out = rewrite(self.LEARNED, key, (SetNextHop(told),))
+        assert out.next_hop == address(expected)
+        assert {c: v for _, c, v in tlvs(out.raw)}[Attribute.NEXT_HOP] == address(expected)
+
+    def test_an_unchanged_next_hop_of_our_own_route_is_its_gateway(self) -> None:
+        via = route(local(), next_hop="", via=next_hop("192.0.2.9"))
+        out = rewrite(via, EXTERNAL, (SetNextHop(NextHopWord.UNCHANGED),))
+        assert out.next_hop == address("192.0.2.9")
+
+    def test_an_ipv6_next_hop_stands_beside_the_prefixes(self) -> None:
+        key = replace(EXTERNAL_6, local_link_address=address("fe80::1"))
+        path = route(next_hop="2001:db8::1")
+        out = rewrite(path, key, (SetNextHop(address("2001:db8::77")),))
+        assert (out.next_hop, out.link_local) == (address("2001:db8::77"), b"")
+        out = rewrite(path, key, (SetNextHop(NextHopWord.SELF),))
+        assert (out.next_hop, out.link_local) == (key.local_address, key.local_link_address)
+
+    def test_where_we_have_no_address_a_rule_may_name_one(self) -> None:
+        key = replace(
+            EXTERNAL_6,
+            local_address=b"",
+            export_filter=Filter(
+                [
+                    Rule(
+                        Action.ACCEPT,
+                        communities=(1,),
+                        operations=(SetNextHop(address("2001:db8::77")),),
+                    ),
+                    Rule(Action.ACCEPT, communities=(2,)),
+                    Rule(
+                        Action.ACCEPT,
+                        communities=(3,),
+                        operations=(SetNextHop(NextHopWord.UNCHANGED),),
+                    ),
+                    Rule(
+                        Action.ACCEPT,
+                        communities=(4,),
+                        operations=(SetNextHop(NextHopWord.SELF),),
+                    ),
+                ]
+            ),
+        )
+        some = [nlri("2001:db8::/32")]
+        for communities in ([1], [3]):
+            path = route(communities=communities, next_hop="2001:db8::1")
+            ((verdict, _),) = export_partition(some, path, key)
+            assert verdict.accepted
+            assert rewrite(path, key, verdict.operations).next_hop
+        for others in ([2], [4], []):
+            ((verdict, _),) = export_partition(some, route(communities=others), key)
+            assert (verdict.accepted, verdict.reason) == (False, Withheld.NO_NEXT_HOP)
+
+    def test_the_peers_as_gives_way_to_ours(self) -> None:
+        """RFC 4364 §7."""
+        key = replace(EXTERNAL, peer_asn=65001)
+        out = sent(route(path=[7, 65001, 65001]), key, AsOverride())
+        assert out[Attribute.AS_PATH] == as_path([65000, 7, 65000, 65000])
+
+    def test_within_the_as_no_path_is_changed(self) -> None:
+        key = replace(INTERNAL, peer_asn=65000)
+        path = route(path=[65000, 64600, 7])
+        for operation in (AsOverride(), RemovePrivateAs(everywhere=True)):
+            assert sent(path, key, operation)[Attribute.AS_PATH] == as_path([65000, 64600, 7])
+
+    @pytest.mark.parametrize(
+        ("operation", "expected"),
+        [
+            (RemovePrivateAs(), [7, 64601]),
+            (RemovePrivateAs(everywhere=True), [7]),
+            (RemovePrivateAs(replace=True), [3333, 7, 64601]),
+            (RemovePrivateAs(everywhere=True, replace=True), [3333, 7, 3333]),
+        ],
+    )
+    def test_private_numbers_are_left_out_or_ours_instead(
+        self, operation: Operation, expected: list[int]
+    ) -> None:
+        key = replace(EXTERNAL, local_asn=3333, peer_asn=1299)
+        out = sent(route(path=[64600, 7, 64601]), key, operation)
+        assert out[Attribute.AS_PATH] == as_path([3333, *expected])
+
+    def test_the_peer_still_finds_its_own_private_number(self) -> None:
+        key = replace(EXTERNAL, local_asn=3333, peer_asn=64600)
+        out = sent(route(path=[64601, 64600]), key, RemovePrivateAs(everywhere=True))
+        assert out[Attribute.AS_PATH] == as_path([3333, 64600])
+
+    def test_what_is_prepended_before_is_changed_and_what_comes_after_is_not(self) -> None:
+        key = replace(EXTERNAL, local_asn=3333, peer_asn=1299)
+        prepend, remove = PrependAsPath((64700,)), RemovePrivateAs(everywhere=True)
+        path = route(path=[7])
+        assert sent(path, key, prepend, remove)[Attribute.AS_PATH] == as_path([3333, 7])
+        assert sent(path, key, remove, prepend)[Attribute.AS_PATH] == as_path([3333, 64700, 7])
+
+    def test_wide_numbers_are_narrowed_after_all_else(self) -> None:
+        key = replace(EXTERNAL, peer_asn=70000, four_octet_as=False)
+        out = sent(route(path=[7, 70000]), key, AsOverride())
+        assert Attribute.AS4_PATH not in out
+        assert out[Attribute.AS_PATH] == bytes.fromhex("0203 fde8 0007 fde8")
+
+
+@pytest.mark.parametrize(
+    ("operations", "asks"),
+    [
+        ((), False),
+        ((SetMed(1),), False),
+        ((SetMed(1), AsOverride()), True),
+        ((RemovePrivateAs(),), True),
+    ],
+)
+def test_a_filter_tells_whether_it_asks_for_the_peers_as(
+    operations: tuple[Operation, ...], asks: bool
+) -> None:
+    assert Filter([Rule(Action.ACCEPT, operations=operations)]).asks_for_peers_as is asks

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST, Afi
 from policy.prefix import (
+    ID_LENGTH,
     WIDTH,
     PrefixError,
     address_of,
@@ -24,6 +25,7 @@ from policy.prefix import (
     show_all,
     split,
     split_slowly,
+    split_with_ids,
 )
 from tests.support.routes import nlri, nlris
 
@@ -122,3 +124,54 @@ def test_addresses_know_their_family_and_print() -> None:
     assert show_address(bytes((192, 0, 2, 1))) == "192.0.2.1"
     assert show_address(bytes(15) + b"\x01") == "::1"
     assert show_all(IPV4_UNICAST, [nlri("10.0.0.0/8"), b"\0"]) == ["10.0.0.0/8", "0.0.0.0/0"]
+
+
+IDS = st.integers(0, 0xFFFFFFFF).map(lambda number: number.to_bytes(4, "big"))
+
+
+@given(data=st.data(), afi=AFIS)
+def test_split_with_ids_undoes_join(data: st.DataObject, afi: Afi) -> None:
+    """RFC 7911 §3."""
+    keys = data.draw(st.lists(st.builds(bytes.__add__, IDS, nlris(afi))))
+    block = b"".join(keys)
+    assert split_with_ids(afi, block) == keys
+    assert split_with_ids(afi, b"\x21" + block + b"\x18", 1, 1 + len(block)) == keys
+    assert split_slowly(afi, block, 0, len(block), ID_LENGTH) == keys
+
+
+@given(block=st.binary(max_size=60), afi=AFIS)
+def test_split_with_ids_of_any_octets_gives_canonical_prefixes_or_a_prefix_error(
+    block: bytes, afi: Afi
+) -> None:
+    try:
+        keys = split_with_ids(afi, block)
+    except PrefixError:
+        with pytest.raises(PrefixError):
+            split_slowly(afi, block, 0, len(block), ID_LENGTH)
+        return
+    assert sum(map(len, keys)) == len(block)
+    assert keys == split_slowly(afi, block, 0, len(block), ID_LENGTH)
+    assert all(canonical(key[ID_LENGTH:]) == key[ID_LENGTH:] for key in keys)
+
+
+def test_host_bits_behind_an_identifier_are_cleared_and_those_in_it_are_not() -> None:
+    one, two = bytes((1, 2, 3, 255)), bytes((0, 0, 0, 24))
+    block = one + bytes((9, 10, 255)) + two + bytes((24, 192, 0, 2))
+    assert split_with_ids(Afi.IPV4, block) == [
+        one + bytes((9, 10, 128)),
+        two + bytes((24, 192, 0, 2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        pytest.param("000001", "identifier has no prefix", id="an identifier that is cut off"),
+        pytest.param("00000001", "identifier has no prefix", id="an identifier alone"),
+        pytest.param("00000001 18 0a", "of length 24 is cut off", id="a prefix that is cut off"),
+        pytest.param("00000001 21 0a000000 00", "33 is above", id="a length above the width"),
+    ],
+)
+def test_a_broken_block_with_identifiers_is_refused(block: str, words: str) -> None:
+    with pytest.raises(PrefixError, match=words):
+        split_with_ids(Afi.IPV4, bytes.fromhex(block))

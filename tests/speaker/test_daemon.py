@@ -4,78 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from speaker import log
-from speaker.control.client import ask
-from speaker.control.protocol import ControlError
-from speaker.daemon import SOCKET, Daemon, RunOptions
+from speaker.config.secrets import Secret
+from speaker.control.protocol import SOCKET_NAME, ControlError
+from speaker.daemon import Daemon
 from speaker.errors import ConfigError, TransportError
-from tests.support.routers import Town, home, on_both_loops, on_uvloop, until
-
-Document = Mapping[str, Any]
-
-
-class House:
-    """A directory of resources, a run directory, and who is asked there."""
-
-    def __init__(self, town: Town, place: Path) -> None:
-        self.town = town
-        self.datastore = place / "etc"
-        self.run_dir = place / "run"
-        self.datastore.mkdir()
-
-    def write(self, file: str, *documents: Document) -> None:
-        """Replace a file as a whole, as editors do."""
-        text = "".join(f"---\n{json.dumps(document)}\n" for document in documents)
-        fresh = self.datastore / f".{file}.new"
-        fresh.write_text(text)
-        fresh.rename(self.datastore / file)
-
-    def furnish(self, *numbers: int, **settings: Any) -> None:
-        """Write the node, its settings, and passive peers."""
-        self.write("node.json", self.town.node("r1", 1), self.town.settings(**settings))
-        self.write("peers.json", *self.peers(*numbers))
-
-    def peers(self, *numbers: int) -> Iterable[Document]:
-        for number in numbers:
-            yield self.town.peer(
-                f"p{number}", number, 65000 + number, node="r1", keys={"passive": "on"}
-            )
-
-    async def ask(self, command: str, **args: Any) -> Any:
-        return await asyncio.to_thread(ask, self.run_dir, command, **args)
-
-    @property
-    def options(self) -> RunOptions:
-        return RunOptions(self.datastore, "r1", self.run_dir, kernel=False)
-
-    @asynccontextmanager
-    async def lived_in(self) -> AsyncIterator[Daemon]:
-        """Run the daemon in this process until the block ends."""
-        daemon = Daemon(self.options)
-        running = asyncio.create_task(daemon.run())
-        try:
-            await until(lambda: running.done() or self.town.said.of("started"))
-            if running.done():
-                running.result()
-            self.town.routers.append(daemon._router)  # type: ignore[arg-type]
-            yield daemon
-        finally:
-            daemon._stop.set()
-            await running
-            gc.unfreeze()
-
+from speaker.run_options import RunOptions
+from speaker.speaker import Speaker
+from tests.support.houses import House, start, told
+from tests.support.routers import (
+    Town,
+    home,
+    on_both_loops,
+    on_uvloop,
+    peer_at,
+    until,
+    uptimes,
+)
 
 # Edits.
 
@@ -105,6 +57,47 @@ async def test_an_edited_file_is_followed_and_sessions_stay(tmp_path: Path) -> N
 
 
 @on_both_loops
+async def test_a_secret_that_comes_resets_the_session_that_names_it_and_later_ones_do_not(
+    tmp_path: Path,
+) -> None:
+    async with Town() as town:
+        house = House(town, tmp_path)
+        house.furnish(11)
+        password = {"secretKeyRef": {"name": "s", "key": "k"}}
+        signed = town.peer("p12", 12, 65012, node="r1", keys={"passive": "on"}, password=password)
+        house.write("signed.json", signed)
+        async with house.lived_in() as daemon:
+            router = daemon._router
+            assert router is not None
+            await town.join(11)
+            before = uptimes(router)[peer_at(router, 11).name]
+            told = [c["reason"] for c in (await house.ask("status"))["conditions"]]
+            assert told == ["NoPassword"]
+            unsigned = peer_at(router, 12)
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+            for value in ("one", "two"):
+                house.write("secret.json", {**secret, "stringData": {"k": value, "j": "other"}})
+                wanted = Secret(value.encode())
+                await until(partial(has_password, router, 12, wanted))
+                assert (await house.ask("status"))["conditions"] == []
+                if value == "one":
+                    standing = peer_at(router, 12)
+                    await town.join(12, password=wanted)
+            assert standing is not unsigned
+            assert peer_at(router, 12) is standing
+            assert standing.is_established
+            house.write("secret.json", {**secret, "stringData": {"k": "two", "j": "another"}})
+            await house.ask("reload")
+            assert peer_at(router, 12) is standing
+            assert uptimes(router)[peer_at(router, 11).name] == before
+            assert not [r for r in town.said.records if "two" in r.getMessage()]
+
+
+def has_password(router: Speaker, number: int, password: Secret) -> bool:
+    return peer_at(router, number).plan.password == password
+
+
+@on_both_loops
 async def test_an_invalid_edit_is_refused_with_its_place_and_nothing_stops(tmp_path: Path) -> None:
     async with Town() as town:
         house = House(town, tmp_path)
@@ -114,7 +107,7 @@ async def test_an_invalid_edit_is_refused_with_its_place_and_nothing_stops(tmp_p
             assert router is not None
             peer = await town.join(11)
             bad = dict(next(iter(house.peers(11))))
-            bad["spec"] = {**bad["spec"], "asNumber": 0}
+            bad["spec"] = {**bad["spec"], "asNumber": -1}
             house.write("peers.json", bad, *house.peers(12))
             await until(lambda: town.said.of("edit_refused"))
             [refused] = town.said.of("edit_refused")
@@ -235,6 +228,19 @@ async def test_a_reload_tells_what_it_did(tmp_path: Path) -> None:
 
 
 @on_both_loops
+async def test_who_edits_resources_is_told_where_they_are(tmp_path: Path) -> None:
+    async with Town() as town:
+        house = House(town, tmp_path)
+        house.furnish(11)
+        async with house.lived_in():
+            assert await house.ask("datastore") == {
+                "path": str(house.datastore),
+                "node": "r1",
+                "strictSecrets": False,
+            }
+
+
+@on_both_loops
 async def test_a_second_daemon_for_the_same_run_directory_is_refused(tmp_path: Path) -> None:
     async with Town() as town:
         house = House(town, tmp_path)
@@ -258,35 +264,10 @@ async def test_a_start_that_is_impossible_says_what_to_do(tmp_path: Path) -> Non
         with socket.create_server((home(1), town.port)), pytest.raises(TransportError) as refused:
             await Daemon(house.options).run()
         assert "\n" not in str(refused.value)
-        assert not (house.run_dir / SOCKET).exists()
+        assert not (house.run_dir / SOCKET_NAME).exists()
 
 
 # The process.
-
-
-async def start(house: House, *more: str) -> asyncio.subprocess.Process:
-    words = ["run", "--datastore", str(house.datastore), "--node", "r1", "--no-kernel"]
-    words += ["--run-dir", str(house.run_dir), "--log", "json", *more]
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "speaker",
-        *words,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )
-
-
-async def told(process: asyncio.subprocess.Process, event: str) -> list[dict[str, Any]]:
-    """Read the log until something is told."""
-    lines: list[dict[str, Any]] = []
-    assert process.stderr is not None
-    async with asyncio.timeout(20):
-        while not lines or lines[-1]["event"] != event:
-            line = await process.stderr.readline()
-            assert line, lines
-            lines.append(json.loads(line))
-    return lines
 
 
 @on_uvloop
@@ -308,7 +289,7 @@ async def test_a_signal_ends_it_cleanly(number: int, loop_name: str, tmp_path: P
         assert process.stderr is not None
         assert await process.stderr.read() == b""
         assert await process.wait() == 0
-        assert not (house.run_dir / SOCKET).exists()
+        assert not (house.run_dir / SOCKET_NAME).exists()
         assert all(line["level"] in ("info", "warning") for line in lines)
 
 
@@ -323,3 +304,55 @@ async def test_errors_at_the_start_are_one_line_and_exit_code_1(tmp_path: Path) 
         assert process.returncode == 1
         assert errors.count(b"\n") == 1
         assert b"another Wren daemon" in errors
+
+
+# What resources have come to.
+
+
+@on_uvloop
+async def test_the_daemon_says_what_resources_have_come_to(tmp_path: Path) -> None:
+    async with Town() as town:
+        house = House(town, tmp_path)
+        house.furnish(11)
+        async with house.lived_in():
+            await town.join(11)
+            (found,) = (await house.ask("resources", kind="bgppeer", name="p11"))["resources"]
+            conditions = {item["type"]: item for item in found["conditions"]}
+            assert found["place"] == f"{house.datastore}/peers.json:2"
+            assert conditions["Established"]["message"] == "1/1"
+            with pytest.raises(ControlError, match="there is no BGPPeer p12"):
+                await house.ask("resources", kind="bgppeer", name="p12")
+            house.write("node.json", town.node("r2", 2), town.settings())
+            await until(lambda: town.said.of("edit_refused"))
+            (found,) = (await house.ask("resources", kind="bgppeer", name="p11"))["resources"]
+            assert {item["type"]: item for item in found["conditions"]} == conditions
+            asked = await house.ask("resources", kind="node", name="r1")
+            (resolved,) = [
+                item for item in asked["resources"][0]["conditions"] if item["type"] == "Resolved"
+            ]
+            assert (resolved["status"], resolved["reason"]) == ("False", "NoPlan")
+            assert "there is no Node r1" in resolved["message"]
+
+
+@on_uvloop
+async def test_strict_secrets_hold_a_session_down_until_the_secret_is_there(tmp_path: Path) -> None:
+    async with Town() as town:
+        house = House(town, tmp_path, strict_secrets=True)
+        house.furnish()
+        (waiting,) = house.peers(11)
+        waiting["spec"]["password"] = {"secretKeyRef": {"name": "s", "key": "k"}}
+        house.write("peers.json", waiting)
+        async with house.lived_in() as daemon:
+            router = daemon._router
+            assert router is not None
+            assert not router.peers
+            (found,) = (await house.ask("resources", kind="bgppeer"))["resources"]
+            conditions = {item["type"]: item for item in found["conditions"]}
+            assert conditions["Established"]["message"].startswith("0/1")
+            assert conditions["Degraded"]["reason"] == "NoPassword"
+            folder = house.datastore / "secrets" / "s"
+            folder.mkdir(parents=True)
+            (folder / "k").write_bytes(b"hush")
+            await until(lambda: router.peers)
+            (folder / "k").unlink()
+            await until(lambda: not router.peers)

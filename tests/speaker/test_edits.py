@@ -15,9 +15,10 @@ from policy.filters import Action, Rule
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from policy.roles import Role
-from speaker.config.annotations import AddPathMode
+from speaker.config.add_path import AddPathMode
 from speaker.config.changes import ON_CHANGE, RenamePeer, SetListen, SetMode, SetPolicy
-from speaker.config.limits import PrefixLimit
+from speaker.config.key_values import AigpMode, BlackholeMode
+from speaker.config.limits import LimitAction, PrefixLimit
 from speaker.config.plan import (
     GatewayMode,
     NextHopMode,
@@ -32,6 +33,7 @@ from speaker.config.plan import (
     Secret,
     Severity,
 )
+from speaker.config.requirements import Requirement
 from speaker.errors import TransportError
 from speaker.speaker import Speaker
 from tests.support.routers import (
@@ -83,6 +85,10 @@ def _asked_again(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) -> 
     return ROUTE_REFRESH in edited.messages
 
 
+def _fewer(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) -> bool:
+    return len(edited.table) == 1
+
+
 def _own_next_hop(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) -> bool:
     return edited.table["10.4.0.0/16"].next_hop == home(1)
 
@@ -108,7 +114,7 @@ EDITS: dict[str, Edit] = {
     "source_address": Edit(home(9)),
     "rr_client": Edit(True, _reflected),
     "cluster_id": Edit(99, _other_cluster, {"rr_client": True}),
-    "password": Edit(Secret(b"hush")),
+    "password": Edit(Secret(b"hush"), before={"password": Secret(b"used")}),
     "ttl_security": Edit(1),
     "allow_local_as": Edit(2, _asked_again),
     "next_hop_mode": Edit(NextHopMode.SELF, _own_next_hop),
@@ -117,19 +123,36 @@ EDITS: dict[str, Edit] = {
     "connect_retry": Edit(9.0),
     "connect_delay": Edit(9.0),
     "idle_hold": Edit((1.0, 2.0)),
+    "send_hold_time": Edit(99.0),
+    "delay_open": Edit(3.0),
     "restart_time": Edit(300),
     "restart_mode": Edit(RestartMode.LONG_LIVED),
     "graceful_restart": Edit(False),
     "add_path": Edit(AddPathMode.BOTH),
+    "best_paths": Edit(2),
     "enhanced_refresh": Edit(False),
     "extended_messages": Edit(True),
+    "extended_next_hop": Edit(True),
+    "four_octet_as": Edit(False),
+    "require": Edit((Requirement.ROUTE_REFRESH,)),
     "max_prefixes": Edit(((IPV4_UNICAST, PrefixLimit(1000)),)),
+    "max_prefixes_out": Edit(
+        ((IPV4_UNICAST, PrefixLimit(1, action=LimitAction.DROP)),), _fewer, {"rr_client": True}
+    ),
+    "graceful_shutdown": Edit(False, _asked_again),
+    "blackhole": Edit(BlackholeMode.ANY, _asked_again),
+    "enforce_first_as": Edit(False, _asked_again),
+    "as_sets": Edit(True, _asked_again),
+    "aigp": Edit(AigpMode.OFF, _asked_again),
     "role": Edit(Role.PEER),
     "strict_role": Edit(True),
     "fqdn": Edit("a.example"),
     "software_version": Edit(True),
+    "weight": Edit(3),
     "bfd": Edit(True),
     "gateway_mode": Edit(GatewayMode.DIRECT, _asked_again),
+    "table": Edit(500),
+    "extensions": Edit((("colour", "green"),)),
     "filters": Edit(("in-words-only",)),
     "import_rules": Edit(((IPV4_UNICAST, (REFUSED,)),), _filtered_in),
     "export_rules": Edit(
@@ -162,14 +185,16 @@ async def test_a_changed_field_costs_what_it_declares(name: str) -> None:
         plan = changed(town.plan_for_strangers(2, asn=AS), 11, **dict(edit.before or {}))
         plan = with_external(town, plan)
         router = await town.run(plan)
-        edited, other = await town.join(11, asn=AS), await town.join(12, asn=AS)
+        password = peer_at(router, 11).plan.password
+        edited = await town.join(11, asn=AS, password=password)
+        other = await town.join(12, asn=AS)
         external = await town.join(13)
         edited.announce("10.1.0.0/16", "10.2.0.0/16", path=(), local_pref=100)
         other.announce("10.3.0.0/16", path=(), local_pref=100)
         external.announce("10.4.0.0/16")
         await until(lambda: len(best(router)) == 4)
         await edited.until(lambda: "10.4.0.0/16" in edited.table)
-        if edit.before:
+        if "rr_client" in (edit.before or {}):
             await edited.until(lambda: "10.3.0.0/16" in edited.table)
         assert edit.shows is None or not edit.shows(router, edited, other)
         shell, before = peer_at(router, 11), uptimes(router)
@@ -471,6 +496,30 @@ async def test_calicos_policy_and_bgps_own_can_be_exchanged_under_live_sessions(
 
 def _of_ipv4(policies: Mapping[Any, Any]) -> Mapping[Any, Any]:
     return {IPV4_UNICAST: policies[IPV4_UNICAST]}
+
+
+@on_both_loops
+async def test_med_may_be_compared_between_all_ases_from_now_on() -> None:
+    """RFC 4271 §9.1.2.2 c: it is not, unless somebody says so."""
+    async with Town() as town:
+        router = await town.run_for_strangers(3)
+        one, two, other = [await town.join(n) for n in (11, 12, 13)]
+        one.announce("10.1.0.0/16", med=9)
+        two.announce("10.1.0.0/16", med=1)
+        await other.until(lambda: other.table)
+        names = {n: peer_at(router, n).name for n in (11, 12)}
+        await until(lambda: best(router) == {"10.1.0.0/16": names[11]})
+        before = uptimes(router)
+        await router.apply(replace(router.plan, always_compare_med=True))
+        await other.until(lambda: other.table["10.1.0.0/16"].as_path == (AS, 65012))
+        assert best(router) == {"10.1.0.0/16": names[12]}
+        one.announce("10.1.0.0/16", med=0)
+        await other.until(lambda: other.table["10.1.0.0/16"].as_path == (AS, 65011))
+        one.announce("10.1.0.0/16", med=2)
+        await other.until(lambda: other.table["10.1.0.0/16"].as_path == (AS, 65012))
+        await router.apply(replace(router.plan, always_compare_med=False))
+        await other.until(lambda: other.table["10.1.0.0/16"].as_path == (AS, 65011))
+        assert uptimes(router) == before
 
 
 @on_both_loops

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import weakref
 from dataclasses import replace
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
@@ -107,6 +109,22 @@ async def test_a_new_peer_hears_all_there_is_and_then_end_of_rib() -> None:
         await two.until_ended()
         await two.until(lambda: len(two.table) == 3000)
         assert two.withdrawn == 0
+
+
+@on_both_loops
+async def test_a_peer_that_comes_while_others_are_told_hears_each_prefix_once() -> None:
+    """Also where its group holds a part already, and more comes all the time."""
+    async with Town() as town:
+        router = await town.run_for_strangers(3)
+        teller, early = await town.join(11), await town.join(12)
+        fill(teller, 6_000)
+        await until(lambda: best(router))
+        late = await town.join(13)
+        await early.until(lambda: len(early.table) == 6_000)
+        await late.until(lambda: len(late.table) == 6_000)
+        await late.until_ended()
+        assert (late.announced, late.withdrawn) == (6_000, 0)
+        assert (early.announced, early.withdrawn) == (6_000, 0)
 
 
 @on_both_loops
@@ -352,3 +370,25 @@ async def test_end_of_rib_still_comes_after_a_move_in_the_middle_of_the_first_du
         await slow.until_ended()
         await slow.until(lambda: len(slow.table) == 5_000)
         assert {heard.next_hop for heard in slow.table.values()} == {home(12)}
+
+
+@on_both_loops
+async def test_the_tables_of_a_dead_session_go_without_the_collector() -> None:
+    async with Town() as town:
+        router = await town.run_for_strangers(2)
+        one, two = await town.join(11), await town.join(12)
+        one.announce(*table_of(100))
+        await two.until(lambda: len(two.table) == 100)
+        exchange = peer_at(router, 11).exchange
+        assert exchange is not None
+        inbound = exchange.inbound
+        remains = [weakref.ref(each) for each in (exchange, inbound, inbound.table)]
+        del exchange, inbound
+        gc.collect()
+        gc.disable()
+        try:
+            one.close()
+            await two.until(lambda: not two.table)
+            await until(lambda: not any(each() for each in remains))
+        finally:
+            gc.enable()

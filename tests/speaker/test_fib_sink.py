@@ -63,9 +63,9 @@ def via(index: int, gateway: str = "") -> NextHop:
     return NextHop(address(gateway), hops=(hop,))
 
 
-def from_peer(source: str = "peer", index: int = 2, **facts: object) -> Path:
+def from_peer(source: str = "peer", index: int = 2, weight: int = 1, **facts: object) -> Path:
     """Make a path of an external peer through eth<index>."""
-    who = peer(name=source, at=f"192.0.2.{index}")
+    who = peer(name=source, at=f"192.0.2.{index}", weight=weight)
     return route(who, via=via(index, f"10.0.{index}.9"), **facts)  # type: ignore[arg-type]
 
 
@@ -104,6 +104,18 @@ def test_a_blackhole_is_installed_and_a_network_that_is_only_announced_is_not() 
     bench.announce(hole, "10.65.1.0/26")
     bench.announce(route(static, via=NextHop(b"")), "10.66.0.0/16")
     assert bench.seen() == {"10.65.1.0/26": "blackhole"}
+
+
+def test_packets_to_a_peers_blackhole_are_dropped_and_not_forwarded_to_it() -> None:
+    """RFC 7999 §3.1."""
+    for policy in (None, calico()):
+        bench = Bench(policy)
+        hole = from_peer()
+        hole.blackhole = True
+        bench.announce(hole, "10.1.0.1/32")
+        assert bench.seen()["10.1.0.1/32"].startswith("blackhole")
+        bench.announce(from_peer(), "10.1.0.1/32")
+        assert bench.seen()["10.1.0.1/32"].startswith("10.0.2.9 dev eth2")
 
 
 def test_a_blackhole_gives_way_and_comes_back() -> None:
@@ -180,8 +192,26 @@ def test_without_the_tunnel_device_nothing_goes_into_the_tunnel() -> None:
     assert bench.seen() == {}
     bench.interfaces["tunl0"] = 7
     bench.sink.forget()
-    bench.sink.replay(IPV4_UNICAST)
+    assert list(bench.sink.replay(IPV4_UNICAST, 1))
     assert "tunl0" in bench.seen()["10.65.1.0/26"]
+
+
+def test_an_unreachable_next_hop_is_no_far_end_of_the_tunnel() -> None:
+    pool = replace(POOL, ipip=Encap.ALWAYS)
+    bench = Bench(calico(pool, cluster_routes=ClusterRoutes.ENABLED))
+    lost = NextHop(b"\xc0\0\2\2", reachable=False)
+    bench.announce(route(INTERNAL, via=lost, next_hop="192.0.2.2"), "10.65.1.0/26")
+    assert bench.seen()["10.65.1.0/26"].startswith("unreachable")
+
+
+def test_an_ipv6_next_hop_is_no_far_end_of_the_tunnel() -> None:
+    """RFC 8950."""
+    bench = Bench(calico(replace(POOL, ipip=Encap.ALWAYS), cluster_routes=ClusterRoutes.ENABLED))
+    hop = NextHop(address("2001:db8::2"), hops=(Hop(2, address("2001:db8::2"), "eth2"),))
+    made = route(INTERNAL, via=hop, next_hop="2001:db8::2")
+    bench.announce(made, "10.65.1.0/26", "172.16.0.0/16")
+    assert "10.65.1.0/26" not in bench.seen()
+    assert "dev eth2" in bench.seen()["172.16.0.0/16"]
 
 
 def test_an_unresolved_next_hop_is_unreachable_only_where_such_paths_are_kept() -> None:
@@ -210,10 +240,28 @@ def test_a_set_of_equal_paths_grows_and_shrinks_while_the_best_stays() -> None:
     assert bench.seen()["10.1.0.0/16"] == "10.0.4.9 dev eth4"
 
 
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
+def test_with_a_path_that_drops_packets_nothing_is_shared(first: str, second: str) -> None:
+    bench = Bench()
+    paths = {"a": from_peer("a", 2), "b": from_peer("b", 3)}
+    paths["b"].blackhole = True
+    for name in (first, second):
+        bench.announce(paths[name], "10.1.0.0/16")
+    assert bench.seen() == {"10.1.0.0/16": "10.0.2.9 dev eth2"}
+    bench.withdraw("a", "10.1.0.0/16")
+    assert bench.seen() == {"10.1.0.0/16": "blackhole"}
+    hole = from_peer("a", 2)
+    hole.blackhole = True
+    bench.announce(hole, "10.2.0.0/16")
+    bench.announce(from_peer("b", 3), "10.2.0.0/16")
+    assert bench.seen()["10.2.0.0/16"] == "blackhole"
+
+
 def test_alike_paths_share_one_forwarding() -> None:
     bench = Bench(max_paths=1)
+    same = via(2, "10.0.2.9")
     for number in range(100):
-        bench.announce(from_peer(med=number), f"10.{number}.0.0/16")
+        bench.announce(route(EXTERNAL_PEER, via=same, med=number), f"10.{number}.0.0/16")
     assert bench.sink.interned == 100
     assert len(bench.sink._forwardings) == 1
 
@@ -223,7 +271,7 @@ def test_sweeping_forgets_what_was_made_for_paths_that_are_gone() -> None:
     for number in range(10):
         bench.announce(from_peer(med=number), "10.0.0.0/16")
     alive = set(bench.rib.best.values())
-    bench.sink.sweep(alive)
+    list(bench.sink.sweep(lambda: alive))
     assert bench.sink.interned == 1
     assert len(bench.sink._forwardings) == 1
 
@@ -234,7 +282,7 @@ def test_a_replay_follows_a_changed_policy() -> None:
     assert len(bench.seen()) == 2
     bench.policy = calico(replace(POOL, vxlan=Encap.ALWAYS))
     bench.sink.forget()
-    bench.sink.replay(IPV4_UNICAST)
+    assert list(bench.sink.replay(IPV4_UNICAST, 1))
     assert set(bench.seen()) == {"10.66.0.0/16"}
 
 
@@ -247,3 +295,131 @@ def test_why_a_best_path_is_not_in_the_kernel() -> None:
     bench.kernel.table.clear()
     bench.kernel.troubles[refused] = "no route to host"
     assert bench.sink.why_not(Afi.IPV4, refused) == "no route to host"
+
+
+def both(bench: Bench) -> tuple[Path, Path]:
+    """Give a prefix two equal paths, and another prefix the second of them alone."""
+    one, other = from_peer("a", 2), from_peer("b", 3)
+    bench.announce(one, "10.1.0.0/16")
+    bench.announce(other, "10.1.0.0/16", "10.2.0.0/16")
+    return one, other
+
+
+def test_a_next_hop_that_leads_elsewhere_takes_its_ways_along() -> None:
+    bench = Bench()
+    one, _ = both(bench)
+    one.next_hop.hops = (Hop(9, address("10.0.9.9"), "eth9"),)
+    bench.sink.moved({one.next_hop})
+    assert bench.kernel.moves == [
+        "1 leads 10.0.9.9 dev eth9",
+        "3 leads 10.0.3.9 dev eth3 + 10.0.9.9 dev eth9",
+    ]
+
+
+def test_of_two_next_hops_one_dies_and_the_set_becomes_the_other() -> None:
+    bench = Bench()
+    one, other = both(bench)
+    one.next_hop.reachable, one.next_hop.hops = False, ()
+    bench.sink.moved({one.next_hop})
+    # Nothing can be said of routes that had this next hop alone.
+    assert bench.kernel.moves == ["3 is 2 10.0.3.9 dev eth3"]
+    one.next_hop.reachable, one.next_hop.hops = True, (Hop(2, address("10.0.2.9"), "eth2"),)
+    bench.sink.moved({one.next_hop})
+    assert bench.kernel.moves[1:] == ["1 leads 10.0.2.9 dev eth2"]
+    assert other.next_hop.reachable
+
+
+def test_a_peer_that_goes_takes_its_next_hop_out_of_the_sets() -> None:
+    bench = Bench()
+    one, other = both(bench)
+    bench.sink.lost(one.source, lambda: [other.next_hop])
+    bench.sink.lost(one.source, lambda: [other.next_hop])
+    assert bench.kernel.moves == ["3 is 2 10.0.3.9 dev eth3"]
+
+
+def test_a_peer_that_goes_changes_nothing_where_another_tells_its_next_hop() -> None:
+    bench = Bench()
+    one, other = both(bench)
+    bench.sink.lost(one.source, lambda: [other.next_hop, one.next_hop])
+    assert bench.kernel.moves == []
+
+
+def test_ways_keep_their_names_until_their_next_hops_are_gone() -> None:
+    bench = Bench()
+    one, other = both(bench)
+    bench.sink.forget()
+    list(bench.sink.sweep(lambda: {one, other}))
+    assert list(bench.sink.replay(IPV4_UNICAST, 1))
+    assert {made.way for made in bench.kernel.table.values()} == {2, 3}
+    list(bench.sink.sweep(lambda: {other}))
+    one.next_hop.hops = ()
+    bench.sink.moved({one.next_hop})
+    assert bench.kernel.moves == []
+
+
+def test_peers_of_different_weights_share_by_them() -> None:
+    bench = Bench()
+    bench.announce(from_peer("a", 2, weight=10), "10.1.0.0/16", "10.2.0.0/16")
+    bench.announce(from_peer("b", 3, weight=15), "10.1.0.0/16")
+    assert bench.seen() == {
+        "10.1.0.0/16": "10.0.2.9 dev eth2 weight 2 + 10.0.3.9 dev eth3 weight 3",
+        "10.2.0.0/16": "10.0.2.9 dev eth2",
+    }
+    bench.announce(from_peer("c", 4), "10.1.0.0/16")
+    assert bench.seen()["10.1.0.0/16"] == (
+        "10.0.2.9 dev eth2 weight 10 + 10.0.3.9 dev eth3 weight 15 + 10.0.4.9 dev eth4"
+    )
+
+
+def test_of_three_weighted_next_hops_one_dies() -> None:
+    bench = Bench()
+    for name, index, weight in (("a", 2, 2), ("b", 3, 4), ("c", 4, 1)):
+        bench.announce(from_peer(name, index, weight), "10.1.0.0/16")
+    dying = bench.rib.shared[nlri("10.1.0.0/16")][2]
+    dying.next_hop.reachable, dying.next_hop.hops = False, ()
+    bench.sink.moved({dying.next_hop})
+    [moved] = bench.kernel.moves
+    assert moved.endswith("10.0.2.9 dev eth2 + 10.0.3.9 dev eth3 weight 2")
+
+
+def test_weights_reach_through_the_tunnel() -> None:
+    pool = replace(POOL, ipip=Encap.ALWAYS)
+    bench = Bench(calico(pool, cluster_routes=ClusterRoutes.ENABLED))
+    for name, index, weight in (("a", 2, 1), ("b", 3, 2)):
+        bench.announce(
+            route(
+                peer(name=name, at=f"192.0.2.{index}", weight=weight),
+                via=via(index, f"10.0.{index}.9"),
+            ),
+            "10.65.1.0/26",
+        )
+    [shown] = bench.seen().values()
+    assert shown.startswith("10.0.2.9 dev tunl0 + 10.0.3.9 dev tunl0 weight 2 onlink")
+
+
+def test_another_weight_moves_whole_ways_and_then_every_prefix_as_well() -> None:
+    bench = Bench()
+    one, _ = both(bench)
+    one.source.weight = 4
+    bench.sink.balance(one.source)
+    assert bench.kernel.moves == ["3 is 4 10.0.2.9 dev eth2 weight 4 + 10.0.3.9 dev eth3"]
+    assert bench.seen() == {
+        "10.1.0.0/16": "10.0.2.9 dev eth2 weight 4 + 10.0.3.9 dev eth3",
+        "10.2.0.0/16": "10.0.3.9 dev eth3",
+    }
+    assert bench.kernel.calls[-1] == 1
+
+
+def test_where_peers_differ_about_a_next_hop_each_prefix_is_told_and_no_way() -> None:
+    bench = Bench()
+    one, _ = both(bench)
+    second = route(peer(name="c", at="192.0.2.4", weight=7), via=one.next_hop)
+    bench.announce(second, "10.1.0.0/16", "10.3.0.0/16")
+    bench.announce(from_peer("b", 3), "10.3.0.0/16")
+    assert bench.seen()["10.1.0.0/16"] == "10.0.2.9 dev eth2 + 10.0.3.9 dev eth3"
+    assert bench.seen()["10.3.0.0/16"] == "10.0.2.9 dev eth2 weight 7 + 10.0.3.9 dev eth3"
+    one.source.weight = 9
+    bench.sink.balance(one.source)
+    assert bench.kernel.moves == []
+    assert bench.seen()["10.1.0.0/16"] == "10.0.2.9 dev eth2 weight 9 + 10.0.3.9 dev eth3"
+    assert bench.seen()["10.3.0.0/16"] == "10.0.2.9 dev eth2 weight 7 + 10.0.3.9 dev eth3"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fsm.family import IPV4_UNICAST, Afi
 from policy.calico import Encap, Pool
+from policy.path import Hop
 from speaker.config.plan import Plan
 from speaker.kernel.routes import (
     Address,
@@ -14,11 +15,13 @@ from speaker.kernel.routes import (
     LinksChanged,
     RouteConflict,
     RouteKind,
+    RoutesChanged,
     RoutesRefused,
     RoutesRepaired,
 )
 from speaker.status import Status
 from tests.support.routers import (
+    AS,
     Town,
     best,
     is_up,
@@ -50,9 +53,9 @@ async def run(
     return router, router.tabletop
 
 
-def calico(town: Town, *pools: Pool) -> Plan:
+def calico(town: Town, *pools: Pool, asn: int = 65001) -> Plan:
     """Give a plan under Calico's policy with these pools, and IPv4 alone."""
-    plan = town.plan_for_strangers(2, asn=65001, settings={"policy": "calico"})
+    plan = town.plan_for_strangers(2, asn=asn, settings={"policy": "calico"})
     policy = replace(plan.policies[IPV4_UNICAST], pools=pools or (Pool(nlri(POOL)),))
     return replace(plan, policies={**plan.policies, IPV4_UNICAST: policy})
 
@@ -87,6 +90,26 @@ async def test_a_link_that_falls_moves_its_routes_to_the_alternative_and_back() 
         kernel.set_link(2, up=True)
         await until(lambda: set(kernel.seen().values()) == {"10.0.2.11 dev eth2"})
         await one.until(lambda: one.table == {})
+        assert is_up(router)
+
+
+@on_both_loops
+async def test_a_metric_that_is_passed_on_follows_the_distance_to_the_next_hop() -> None:
+    """RFC 7311 §3.4.3: any change of it is told."""
+    async with Town() as town:
+        plan = town.plan_for_strangers(2, asn=65001, keys={"aigp": "on"})
+        router, kernel = await run(town, plan)
+        far = route("10.9.0.0/16", 2, "10.0.2.9", metric=30)
+        kernel.set_route("10.9.0.0/16", far)
+        one, two = await town.join(11, asn=65001), await town.join(12, asn=65001)
+        one.announce("10.1.0.0/16", next_hop="10.9.0.1", aigp=100)
+        one.announce("10.2.0.0/16", next_hop="10.9.0.1")
+        await two.until(lambda: len(two.table) == 2)
+        assert two.table["10.1.0.0/16"].aigp == 130
+        for cost in (40, 5):
+            kernel.set_route("10.9.0.0/16", replace(far, metric=cost))
+            await two.until(lambda cost=cost: two.table["10.1.0.0/16"].aigp == 100 + cost)  # type: ignore[misc]
+        assert (two.announced, two.withdrawn) == (4, 0)
         assert is_up(router)
 
 
@@ -190,6 +213,12 @@ async def test_foreign_routes_inside_a_pool_are_told_and_never_installed() -> No
         kernel.set_route("10.65.9.0/24")
         await peer.until(lambda: set(peer.table) == {"10.65.11.0/24", "10.65.10.7/32"})
         assert best(router)["10.0.2.0/24"] == "direct1"
+        # By an interface that nobody has told of.
+        unknown = replace(route("10.65.12.0/24"), hops=(Hop(44),))
+        kernel.tell(RoutesChanged(Afi.IPV4, ((unknown.nlri, (unknown,)),)))
+        await peer.until(lambda: "10.65.12.0/24" in peer.table)
+        [shown] = Status(router, 1).routes({"prefix": "10.65.12.0/24"})
+        assert shown["routes"][0]["via"] == []
         assert kernel.seen() == {}
 
 
@@ -212,14 +241,28 @@ async def test_ignored_interfaces_are_left_out_of_the_connected_subnets() -> Non
     async with Town() as town:
         router, kernel = await run(town, calico(town))
         kernel.set_route(
-            "10.65.2.0/24", route("10.65.2.0/24", 3, protocol=KERNEL_ITSELF, name="docker0")
+            "10.65.2.0/24", route("10.65.2.0/24", 7, protocol=KERNEL_ITSELF, name="docker0")
         )
         peer = await town.join(11, asn=65001)
         await peer.until(lambda: set(peer.table) == {"10.65.2.0/24"})
         before = uptimes(router)
         await router.apply(replace(router.plan, ignored_interfaces=("docker*",)))
         await peer.until(lambda: peer.table == {})
+        kernel.set_link(7, up=True, name="rack0")
+        await peer.until(lambda: set(peer.table) == {"10.65.2.0/24"})
         assert uptimes(router) == before
+
+
+@on_both_loops
+async def test_routes_by_a_tunnel_of_calicos_are_not_for_internal_peers() -> None:
+    async with Town() as town:
+        _, kernel = await run(town, calico(town, asn=AS))
+        peer = await town.join(11, asn=AS)
+        for number, name in enumerate(("vxlan.calico", "wireguard.cali", "eth9"), 7):
+            prefix = f"10.65.{number}.0/24"
+            kernel.set_route(prefix, route(prefix, number, name=name))
+        await peer.until(lambda: "10.65.9.0/24" in peer.table)
+        assert set(peer.table) == {"10.65.9.0/24"}
 
 
 @on_both_loops

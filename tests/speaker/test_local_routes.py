@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi
-from policy.decision import DecisionOptions
 from policy.path import NextHop, SourceKind
 from policy.prefix import show
 from speaker.local_routes import LocalRoutes
@@ -14,7 +13,7 @@ from tests.support.tabletop import KERNEL_ITSELF, route
 
 def make() -> tuple[LocalRoutes, LocRib]:
     ribs = {family: LocRib(family) for family in (IPV4_UNICAST, IPV6_UNICAST)}
-    return LocalRoutes(ribs, 0x0A000001, 64512, DecisionOptions()), ribs[IPV4_UNICAST]
+    return LocalRoutes(ribs, 0x0A000001, 64512), ribs[IPV4_UNICAST]
 
 
 def sources(rib: LocRib) -> dict[str, str]:

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fsm.effects import Send, StateChanged
+from fsm.events import KeepAliveMsg, Side, Tick
+from fsm.messages import Keepalive
+from fsm.state import State
 from speaker import log
 from speaker.config.plan import Secret
 
@@ -106,3 +110,20 @@ def test_a_secret_hides_itself_in_any_sentence(stderr: Told) -> None:
     log.to_stderr("text", "info")
     log.change_applied(f"{Secret(b'hush')} {Secret(b'hush')!r}")
     assert "hush" not in stderr()
+
+
+def test_all_that_happens_to_a_session_is_said_to_who_wants_it(stderr: Told) -> None:
+    heard, sent = KeepAliveMsg(Side.INCOMING), Send(Side.INCOMING, Keepalive())
+    up = StateChanged(State.OPEN_CONFIRM, State.ESTABLISHED)
+    log.to_stderr("text", "info")
+    log.happened("p1", "192.0.2.1", heard, [sent])
+    assert stderr() == ""
+    log.to_stderr("text", "debug")
+    log.happened("p1", "192.0.2.1", heard, [sent, up])
+    log.happened("p1", "192.0.2.1", heard, [])
+    log.happened("p1", "192.0.2.1", Tick(), [])
+    said = "p1 (192.0.2.1): KeepAliveMsg on the incoming connection:"
+    assert [line[33:] for line in stderr().splitlines()] == [
+        f"{said} Send KEEPALIVE; OpenConfirm → Established",
+        f"{said} nothing to do",
+    ]

@@ -218,12 +218,7 @@ async def test_a_silent_peer_is_given_up_when_the_hold_timer_expires() -> None:
 
 async def short_of_patience(town: Town) -> Speaker:
     """Run a router that gives up a peer that takes nothing for a second."""
-    router = await town.run_for_strangers(2, keys={"holdTime": "0"})
-    shell = peer_at(router, 11)
-    shell.stop()
-    shell.session = Session(replace(shell.session.config, send_hold_time=1.0))
-    shell.start()
-    return router
+    return await town.run_for_strangers(2, keys={"holdTime": "0", "sendHoldTime": "1"})
 
 
 @on_both_loops
@@ -525,6 +520,10 @@ async def test_a_fault_that_can_be_lived_with_keeps_the_session() -> None:
         assert is_up(router)
         [fault] = town.said.of("update_fault")
         assert fault["peer"] == peer_at(router, 11).name
+        # RFC 7606 §6: the NLRI involved, and the whole message.
+        assert fault["prefixes"] == ["10.9.0.0/16"]
+        assert "in an UPDATE about 10.9.0.0/16" in fault["sentence"]
+        assert path.hex() in fault["octets"]
 
 
 @on_uvloop

@@ -12,6 +12,7 @@ import pytest
 
 from fsm.family import IPV4_UNICAST
 from policy.prefix import show
+from speaker import turn
 from speaker.config.plan import Plan
 from speaker.errors import TransportError
 from speaker.notices import Notice, RoutesChanged, SessionDown, SessionEstablished
@@ -204,7 +205,7 @@ async def test_in_a_ring_of_ases_routes_take_the_other_way_round() -> None:
         ases = {n: 65000 + n for n in range(1, 5)}
         routers = await build(town, [(1, 2), (2, 3), (3, 4), (4, 1)], ases=ases)
         await until_all_have(routers, {f"10.{n}.0.0/16" for n in range(1, 5)})
-        assert len(as_path(routers[1], "10.2.0.0/16")) == 1
+        await until(lambda: as_path_or_none(routers[1], "10.2.0.0/16") == (65002,))
         plan = routers[1].plan
         gone = peer_at(routers[1], 2).name
         kept = {name: peer for name, peer in plan.peers.items() if name != gone}
@@ -394,6 +395,23 @@ def ends_by(router: Speaker, count: int, path: tuple[int, ...]) -> bool:
     """Tell whether everything is decided and the last prefix is there by this path."""
     last = router.loc_ribs[IPV4_UNICAST].best.get(nlri(last_of(count)))
     return last is not None and last.attributes.as_sequence == path and not router.backlog
+
+
+@on_uvloop
+async def test_peers_are_told_everything_in_turn_however_short_a_turn_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turn, "BUDGET", 0.0)
+    async with Town() as town:
+        router = await town.run_for_strangers(4)
+        teller = await town.join(11)
+        prefixes = table_of(300)
+        teller.announce(*prefixes)
+        await until(lambda: len(best(router)) == len(prefixes))
+        listeners = [await town.join(number) for number in (12, 13, 14)]
+        for listener in listeners:
+            await listener.until_ended()
+            assert listener.table.keys() == set(prefixes)
 
 
 @on_uvloop

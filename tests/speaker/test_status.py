@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+
 import pytest
 
+from policy.resilience import Resilience
 from speaker.control.protocol import ControlError
+from speaker.kernel.routes import KernelFacts
 from speaker.status import CHUNK, Status
-from tests.support.routers import Town, best, home, is_up, on_both_loops, peer_at, table_of, until
+from tests.support.routers import (
+    Town,
+    best,
+    home,
+    is_up,
+    on_both_loops,
+    on_uvloop,
+    peer_at,
+    table_of,
+    until,
+)
 from tests.support.scripted_peer import message
 from tests.support.tabletop import TabletopSpeaker
 
@@ -112,6 +127,39 @@ async def test_what_is_in_the_kernel_and_what_is_not() -> None:
         assert chunk["routes"][0]["kernel"] == "installed"
         assert chunk["routes"][0]["interface"] == "eth2"
         assert status.status()["kernel"]["installed"] == {"ipv4": 1, "ipv6": 0}
+        assert status.status()["kernel"]["nexthopCompatMode"] is None
+        assert status.status()["kernel"]["resilientGroups"] == ""
+        router.kernel_facts = KernelFacts(nexthop_objects=True, nexthop_compat=False)
+        assert status.status()["kernel"]["nexthopObjects"]
+        assert status.status()["kernel"]["nexthopCompatMode"] == 0
         router.tabletop.table.clear()
         [chunk] = status.routes({})
         assert chunk["routes"][0]["kernel"].startswith("not installed")
+
+
+@on_uvloop
+async def test_flows_are_kept_where_the_kernel_can_and_else_it_is_told_why_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Town() as town:
+        plan = town.plan_for_strangers()
+        router = TabletopSpeaker(plan)
+        await town.start(router)
+        assert router.tabletop.moves == ["flows are not kept"]
+        status = Status(router, 1)
+        with caplog.at_level(logging.WARNING):
+            await router.apply(replace(plan, resilience=Resilience(128, 60)))
+        assert router.tabletop.moves[1:] == ["flows are kept by 128 idle 60"]
+        for facts, why in (
+            (KernelFacts(), "routes name no next-hop objects here"),
+            (KernelFacts(nexthop_objects=True), "the kernel has no resilient groups"),
+        ):
+            router.kernel_facts = facts
+            [condition] = status.status()["conditions"]
+            assert (condition["resource"], condition["reason"]) == ("kernel", "NotResilient")
+            assert why in condition["message"]
+            assert status.status()["kernel"]["resilientGroups"] == ""
+        assert "wren.bgp/resilientGroups: routes name no next-hop objects here" in caplog.text
+        router.kernel_facts = KernelFacts(nexthop_objects=True, resilient_groups=True)
+        assert status.status()["conditions"] == []
+        assert status.status()["kernel"]["resilientGroups"] == "128 idle 60"

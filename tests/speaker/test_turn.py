@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from speaker.turn import BUDGET, Turn, freeze, tune_collector
+from speaker.turn import BUDGET, LEAST, MOST, Turn, freeze, tune_collector
 from tests.support.routers import on_both_loops, until
 from tests.support.tabletop import VirtualClock
 
@@ -21,7 +21,7 @@ class Work:
         self.left = steps
         self.seconds = seconds
 
-    def step(self) -> bool:
+    def step(self, size: int) -> bool:
         self.clock.time += self.seconds
         self.left -= 1
         return self.left > 0
@@ -58,15 +58,65 @@ async def test_a_long_piece_of_work_lets_others_have_their_say() -> None:
 
 
 @on_both_loops
+async def test_steps_become_smaller_where_prefixes_are_dear_and_larger_again() -> None:
+    clock = VirtualClock()
+    sizes: list[int] = []
+
+    def step(size: int) -> bool:
+        sizes.append(size)
+        clock.time += size * (BUDGET / 100 if len(sizes) < 10 else 1e-9)
+        return len(sizes) < 20
+
+    turn = Turn(clock, step)
+    turn.schedule()
+    await until(lambda: len(sizes) == 20)
+    assert sizes[:3] == [MOST, 50, 50]
+    assert sizes[9:17] == [50, 100, 200, 400, 800, 1600, MOST, MOST]
+
+
+@on_both_loops
+async def test_a_step_never_becomes_so_small_that_nothing_is_done() -> None:
+    clock = VirtualClock()
+    sizes: list[int] = []
+
+    def step(size: int) -> bool:
+        sizes.append(size)
+        clock.time += 1.0
+        return len(sizes) < 5
+
+    turn = Turn(clock, step)
+    turn.schedule()
+    await until(lambda: len(sizes) == 5)
+    assert sizes[-1] == LEAST
+
+
+@on_both_loops
+async def test_a_step_can_ask_whether_the_turn_is_over() -> None:
+    clock = VirtualClock()
+    said: list[bool] = []
+
+    def step(size: int) -> bool:
+        said.append(turn.is_over)
+        clock.time += BUDGET
+        said.append(turn.is_over)
+        return False
+
+    turn = Turn(clock, step)
+    turn.schedule()
+    await until(lambda: said)
+    assert said == [False, True]
+
+
+@on_both_loops
 async def test_a_fault_is_logged_and_the_work_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     clock = VirtualClock()
     work = Work(clock, 5)
     faults = [ZeroDivisionError(), ZeroDivisionError()]
 
-    def step() -> bool:
+    def step(size: int) -> bool:
         if faults:
             raise faults.pop()
-        return work.step()
+        return work.step(size)
 
     turn = Turn(clock, step)
     with caplog.at_level(logging.ERROR, "wren"):
@@ -85,9 +135,9 @@ async def test_after_the_end_no_turn_runs() -> None:
     turn = Turn(clock, work.step)
     turn.schedule()
     turn.close()
-    await until(lambda: not turn._scheduled)
+    await until(lambda: not turn.is_scheduled)
     turn.schedule()
-    await until(lambda: not turn._scheduled)
+    await until(lambda: not turn.is_scheduled)
     assert work.left == 5
 
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from fsm.family import NAMES
 from policy.attributes import tlvs
-from speaker.rib.attribute_table import Intake
+from policy.path import Path
+from speaker.rib.attribute_table import AttributeTable, Intake
 from speaker.speaker import Speaker
 from speaker.wire.framing import MAX_EXTENDED_LENGTH
 from speaker.wire.update import sections
 from tests.support.builders import body, reach
 from tests.support.malformed import FIRST, SENDERS, Sender, framed, packed
+from tests.support.relayed import multiprotocol
 from tests.support.resources import node
 from tests.support.routers import AS, Town, home, peer_at
 from tests.support.scripted_peer import (
@@ -93,7 +96,7 @@ class Bench:
         """Start the router and connect everybody."""
         numbers = {sender.number: sender.internal for sender in SENDERS}
         numbers |= {WITNESS: False, LISTENER: False}
-        keys = {"passive": "on", "families": "ipv4,ipv6"}
+        keys = {"passive": "on", "families": "ipv4,ipv6,l2vpn-evpn"}
         peers = [
             town.peer(f"p{n}", n, AS if internal else 65000 + n, node="r1", keys=keys)
             for n, internal in numbers.items()
@@ -171,23 +174,30 @@ class Bench:
             What came of it in the end: after the answer, and after a later route of the sender.
         """
         talker = await self.talker(sender)
-        table = self._inbound(sender).table
-        before = table.intake
+        inbound = self._inbound(sender)
+        before = inbound.table
         if setting is not None:
-            table.intake = setting(before)
+            inbound.table = self._attribute_table(setting(before.intake))
         if extended:
             self._connection(sender).framer.max_length = MAX_EXTENDED_LENGTH
         talker.send(octets)
         async with asyncio.timeout(WITHIN):
             while not expected(self.answer(sender, talker, six=six)):  # noqa: ASYNC110 - plain values ring no bell
                 await asyncio.sleep(0.001)
-        table.intake = before
+        inbound.table = before
         if talker.is_open:
             await self._pass_sentinel(sender, talker)
         else:
             self.talkers.pop(sender)
             await self._until(lambda: not self.last(sender.unrelated))
         return self.answer(sender, talker, six=six)
+
+    def _attribute_table(self, intake: Intake) -> AttributeTable:
+        def notice(path: Path) -> None:
+            for loc_rib in self.router.loc_ribs.values():
+                loc_rib.note(path)
+
+        return AttributeTable(intake, self.router.next_hops, notice)
 
     async def _pass_sentinel(self, sender: Sender, talker: Talker) -> None:
         number = next(self._sentinels)
@@ -236,8 +246,9 @@ async def _establish(talker: Talker) -> bool:
 
 def _open(talker: Talker, sender: Sender) -> bytes:
     """Write the OPEN of a sender; one of two octets does not know the capability for four."""
+    evpn = multiprotocol(NAMES["l2vpn-evpn"]) if sender.as_octets == 4 else b""
     octets = open_message(
-        talker.asn, router_id=home(sender.number), families=(IPV4, IPV6), refresh=True
+        talker.asn, router_id=home(sender.number), families=(IPV4, IPV6), refresh=True, more=evpn
     )
     if sender.as_octets == 4:
         return octets

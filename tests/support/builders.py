@@ -5,7 +5,7 @@ Paths and their attributes are made by `tests.support.routes`; here they become 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
 from policy.attributes import Attribute, LargeCommunity
 from policy.path import NextHop, Path, PeerType, Source, SourceKind
-from policy.prefix import Nlri, pack
+from policy.prefix import Nlri, PathIdNlri, pack
 from speaker.rib.adj_rib_in import AdjRibIn
+from speaker.rib.adj_rib_in_paths import AdjRibInPaths
 from speaker.rib.attribute_table import AttributeTable, Intake
 from speaker.rib.inbound import Inbound
 from speaker.rib.loc_rib import Delta, LocRib
@@ -151,13 +152,15 @@ class PlainNextHops:
 
     def __init__(self, own: Iterable[bytes] = (OUR_ADDRESS,)) -> None:
         self.own = set(own)
-        self.known: dict[tuple[bytes, int], NextHop] = {}
+        self.known: dict[tuple[bytes, int, bytes], NextHop] = {}
 
-    def intern(self, address: bytes, scope: int = 0) -> NextHop:
-        """Give the one object of an address."""
-        return self.known.setdefault((address, scope), NextHop(address))
+    def intern(
+        self, address: bytes, scope: int = 0, link_local: bytes = b"", peer: bytes = b""
+    ) -> NextHop:
+        """Give the one object of an address, and of the link-local one beside it."""
+        return self.known.setdefault((address, scope, link_local), NextHop(address))
 
-    def is_own(self, address: bytes) -> bool:
+    def is_own(self, address: bytes, scope: int = 0) -> bool:
         """Tell whether an address is the node's own."""
         return address in self.own
 
@@ -169,6 +172,7 @@ class Session:
         source: the peer.
         families: negotiated.
         ribs: Loc-RIBs to feed; new ones where a family is missing.
+        several: families in which the peer tells path identifiers.
     """
 
     def __init__(
@@ -180,12 +184,16 @@ class Session:
         four_octet_as: bool = True,
         allow_local_as: int = 0,
         cluster_id: int = 0,
+        several: Container[Family] = (),
     ) -> None:
         self.source = source or peer()
+        if several:
+            self.source.tells_several = True
         self.loc_ribs = ribs or {family: LocRib(family) for family in families}
         self.next_hops = PlainNextHops()
-        self.tables = {
-            family: AdjRibIn(self.source, family, rib) for family, rib in self.loc_ribs.items()
+        self.tables: dict[Family, AdjRibIn] = {
+            family: (AdjRibInPaths if family in several else AdjRibIn)(self.source, family, rib)
+            for family, rib in self.loc_ribs.items()
         }
         intake = Intake(
             self.source,
@@ -208,8 +216,19 @@ class Session:
         return self.tables[family].paths
 
 
-def peers(count: int, *, internal: int = 0) -> list[Source]:
-    """Make so many different peers, the first ``internal`` of them internal."""
+def with_id(number: int, nlris: Iterable[Nlri]) -> list[PathIdNlri]:
+    """Put a path identifier before prefixes (RFC 7911 §3)."""
+    return [number.to_bytes(4, "big") + nlri for nlri in nlris]
+
+
+def peers(count: int, *, internal: int = 0, several: Container[int] = ()) -> list[Source]:
+    """Make so many different peers.
+
+    Args:
+        count: of them.
+        internal: so many, the first, are internal.
+        several: those with these numbers may tell several paths to a prefix.
+    """
     return [
         Source(
             f"peer-{n}",
@@ -218,6 +237,7 @@ def peers(count: int, *, internal: int = 0) -> list[Source]:
             address=bytes((192, 0, 2, n + 1)),
             router_id=0x0A000001 + n,
             asn=OUR_AS if n < internal else 65001 + n,
+            tells_several=n in several,
         )
         for n in range(count)
     ]

@@ -12,10 +12,15 @@ from typer.testing import CliRunner, Result
 from speaker.cli.app import build
 
 
-def wren(command: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
+def wren(
+    command: str,
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> Result:
     """Run ``wren`` with one command loaded."""
     words = [command, *map(str, arguments)]
-    return CliRunner().invoke(build(command), words, prog_name="wren", env=env)
+    return CliRunner().invoke(build(command), words, prog_name="wren", env=env, input=stdin)
 
 
 def write_documents(path: Path, documents: Iterable[Mapping[str, Any]]) -> Path:

@@ -22,6 +22,12 @@ def put(directory: Path, *documents: Mapping[str, Any]) -> None:
         fresh.rename(directory / name)
 
 
+def remove(directory: Path, *documents: Mapping[str, Any]) -> None:
+    """Take away what `put` wrote for these documents."""
+    for document in documents:
+        (directory / f"{document['kind']}-{document['metadata']['name']}.json").unlink()
+
+
 def wren(*words: str | Path) -> str:
     """Run a command of ``wren`` and give what it prints."""
     argv = [sys.executable, "-m", "speaker", *map(str, words)]

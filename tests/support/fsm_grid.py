@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from fsm import (
     AttemptFailed,
@@ -70,7 +71,8 @@ The BGP machine of one connection: what each event does in each state (RFC 4271 
 Made by `python -m tests.support.fsm_grid`, and compared with the machine by a test.
 The number before an event is its number in RFC 4271 §8.1 (29: RFC 9687); "-" has none.
 
-There is a part for each kind of machine. It begins with an overview, events by states:
+There is a part for each kind of machine; one that accepts is never in Connect. It begins with an
+overview, events by states:
 
     .          nothing happens
     =          the state stays, and something is done
@@ -82,6 +84,21 @@ effects in their order.
 """
 
 Recipe = tuple[Event, ...]
+
+
+class Variant(NamedTuple):
+    """A kind of machine.
+
+    Attributes:
+        side: which connection.
+        config: of the session.
+        is_early: where the OPEN is delayed, Connect and Active are looked at before there is a
+            connection.
+    """
+
+    side: Side
+    config: SessionConfig
+    is_early: bool = False
 
 
 def peer_open(of: SessionConfig) -> Open:
@@ -129,8 +146,9 @@ def events(side: Side, peer: Open) -> list[Event]:
     ]
 
 
-def recipes(side: Side, of: SessionConfig) -> dict[State, Recipe]:
+def recipes(variant: Variant) -> dict[State, Recipe]:
     """Return, for each state, events that lead there from a new machine."""
+    side, of, is_early = variant
     start: Recipe = (ManualStart(),)
     active: Recipe = start
     if side is Side.OUTGOING:
@@ -146,7 +164,7 @@ def recipes(side: Side, of: SessionConfig) -> dict[State, Recipe]:
         State.OPEN_CONFIRM: agreed,
         State.ESTABLISHED: (*agreed, KeepAliveMsg(side)),
     }
-    if of.delay_open_time:  # the connection is there, the OPEN is held back
+    if of.delay_open_time and not is_early:  # the connection is there, the OPEN is held back
         ways[State.CONNECT] = connected
         ways[State.ACTIVE] = (*active, TcpConnectionConfirmed(side))
     if side is Side.INCOMING:
@@ -154,29 +172,33 @@ def recipes(side: Side, of: SessionConfig) -> dict[State, Recipe]:
     return ways
 
 
-def variants() -> dict[str, tuple[Side, SessionConfig]]:
-    """Return the machines to walk, by the title of their part."""
+def variants() -> dict[str, Variant]:
+    """Return the machines to walk, by the title of their part: every kind, dialled and passive."""
+    kinds: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "delayed OPEN, before there is a connection": {"delay_open_time": 5.0},
+        "delayed OPEN, with a connection that waits": {"delay_open_time": 5.0},
+        "hold time 0, so no HoldTimer and no KEEPALIVEs": {"hold_time": 0},
+        "delayed OPEN and hold time 0, with a connection that waits": {
+            "delay_open_time": 5.0,
+            "hold_time": 0,
+        },
+    }
+    sides = {
+        "the connection that we dial": Side.OUTGOING,
+        "passive, the connection that we accept": Side.INCOMING,
+    }
     return {
-        "plain: the connection that we dial": (Side.OUTGOING, config()),
-        "passive: the connection that we accept, which is never in Connect": (
-            Side.INCOMING,
-            config(),
-        ),
-        "delayed OPEN: dialled, with a connection that waits": (
-            Side.OUTGOING,
-            config(delay_open_time=5.0),
-        ),
-        "hold time 0: dialled, no HoldTimer and no KEEPALIVEs": (
-            Side.OUTGOING,
-            config(hold_time=0),
-        ),
+        f"{kind}; {where}": Variant(side, config(**fields), kind.endswith("there is a connection"))
+        for where, side in sides.items()
+        for kind, fields in kinds.items()
     }
 
 
-def machine_in(state: State, side: Side, of: SessionConfig) -> BgpFsm:
+def machine_in(state: State, variant: Variant) -> BgpFsm:
     """Return a machine that was led to a state."""
-    machine = BgpFsm(of, side)
-    for event in recipes(side, of)[state]:
+    machine = BgpFsm(variant.config, variant.side)
+    for event in recipes(variant)[state]:
         machine.handle(event, 0.0)
     assert machine.state is state
     return machine
@@ -199,9 +221,9 @@ def describe(effect: Effect) -> str:
             return type(effect).__name__
 
 
-def cell(state: State, event: Event, side: Side, of: SessionConfig) -> str:
+def cell(state: State, event: Event, variant: Variant) -> str:
     """Return in a word what an event does in a state."""
-    machine = machine_in(state, side, of)
+    machine = machine_in(state, variant)
     before = machine.timers.deadlines()
     effects = machine.handle(event, 1.0)
     if machine.state is not state:
@@ -210,12 +232,12 @@ def cell(state: State, event: Event, side: Side, of: SessionConfig) -> str:
     return "=" if effects or machine.timers.deadlines() != before else "."
 
 
-def overview(side: Side, of: SessionConfig) -> Iterator[str]:
+def overview(variant: Variant) -> Iterator[str]:
     """Yield a table of all events by all states."""
-    states = recipes(side, of)
+    states = recipes(variant)
     yield " " * 40 + "".join(f"{state!s:<13}" for state in states)
-    for event in events(side, peer_open(of)):
-        cells = "".join(f"{cell(state, event, side, of):<13}" for state in states)
+    for event in events(variant.side, peer_open(variant.config)):
+        cells = "".join(f"{cell(state, event, variant):<13}" for state in states)
         yield f"{label(event):<40}{cells}"
 
 
@@ -225,10 +247,10 @@ def label(event: Event) -> str:
     return f"{event.number or '-':>4} {name.replace('TcpEstablishment', '')}"
 
 
-def rows(state: State, side: Side, of: SessionConfig) -> Iterator[str]:
+def rows(state: State, variant: Variant) -> Iterator[str]:
     """Yield a row for each event in a state."""
-    for event in events(side, peer_open(of)):
-        machine = machine_in(state, side, of)
+    for event in events(variant.side, peer_open(variant.config)):
+        machine = machine_in(state, variant)
         effects = [describe(effect) for effect in machine.handle(event, 1.0)]
         timers = " ".join(timer.removesuffix("Timer") for timer in machine.timers.running)
         does = ", ".join(effects) or "."
@@ -238,12 +260,12 @@ def rows(state: State, side: Side, of: SessionConfig) -> Iterator[str]:
 def grid() -> str:
     """Return the whole document."""
     parts = [HEAD]
-    for title, (side, of) in variants().items():
+    for title, variant in variants().items():
         parts.append(f"\n== {title} ==\n\n")
-        parts.extend(f"{row.rstrip()}\n" for row in overview(side, of))
-        for state in recipes(side, of):
+        parts.extend(f"{row.rstrip()}\n" for row in overview(variant))
+        for state in recipes(variant):
             parts.append(f"\nin {state}\n")
-            parts.extend(f"{row}\n" for row in rows(state, side, of))
+            parts.extend(f"{row}\n" for row in rows(state, variant))
     return "".join(parts)
 
 

@@ -1,21 +1,23 @@
 """Messages that went wrong on the way: real ones, and what chance makes of them.
 
-`corpus` has real messages of every type and one malformed message for each row of the table of
-errors. `Mutator` changes them as links, memories and ill will do: bits, octets, pieces that are
-cut out, doubled, swapped with another message's, and lengths that no longer fit. It is a plain
-generator of pseudo-random numbers away from being repeatable, so a finding is named by its seed.
+`corpus` has messages of every type, those that other daemons have sent among them (`captured`), and
+one malformed message for each row of the table of errors. `Mutator` changes them as links, memories
+and ill will do: bits, octets, pieces that are cut out, doubled, swapped with another message's, and
+lengths that no longer fit. It is a plain generator of pseudo-random numbers away from being
+repeatable, so a finding is named by its seed.
 
 `Target` is what octets are thrown at: a peer's way in, behind it tables and the way out.
 """
 
 from __future__ import annotations
 
+import pathlib
 import random
 from collections.abc import Iterator
 from typing import TypeAlias
 
 from fsm.errors import BgpError
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, NAMES, Afi
 from fsm.messages import (
     AddPath,
     EnhancedRouteRefresh,
@@ -34,11 +36,14 @@ from policy.attributes import tlv, tlvs
 from policy.path import Path
 from speaker.wire.codec import encode
 from speaker.wire.framing import KEEPALIVE_MESSAGE, MARKER, UPDATE, message
-from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals, sections
+from speaker.wire.update import Packer, end_of_rib, pack_withdrawals, sections
 from tests.support.builders import Facts, few_prefixes
 from tests.support.builders import body as update_body
 from tests.support.malformed import CASES, GOOD
 from tests.support.pipeline import Pipeline, pass_on
+from tests.support.relayed import NEXT_HOPS, SAMPLES, reach, unreach
+
+RECORDED = pathlib.Path(__file__).parents[1] / "recorded" / "messages.txt"
 
 _GLOBAL = bytes.fromhex("20010db8000000000000000000000001")
 _HEADER = 19
@@ -47,6 +52,13 @@ _Attribute: TypeAlias = tuple[int, int, bytes]
 
 ROUNDS = 1000
 """Messages after which a target is made anew, so that its tables stay small."""
+
+
+def captured() -> dict[bytes, str]:
+    """Give messages that daemons have sent, and which daemon it was."""
+    lines = RECORDED.read_text(encoding="ascii").splitlines()
+    pairs = (line.split() for line in lines if line and not line.startswith("#"))
+    return {bytes.fromhex(octets): daemon for daemon, octets in pairs}
 
 
 def corpus() -> list[bytes]:
@@ -78,14 +90,16 @@ def corpus() -> list[bytes]:
         UnknownCapability(73, b"\4host\0"),
     )
     return [
+        *captured(),
         *(case.message for case in CASES.values() if len(case.message) < 600),
-        *pack_updates(IPV4_UNICAST, rich, b"", four),
-        *pack_updates(IPV4_UNICAST, Facts().encode() + more, b"", four),
-        *pack_updates(IPV4_UNICAST, narrow, b"", four),
-        *pack_updates(IPV6_UNICAST, Facts(next_hop=b"").encode(), _GLOBAL, six),
-        *pack_updates(IPV6_UNICAST, Facts(next_hop=b"").encode(), _GLOBAL * 2, six),
+        *Packer(IPV4_UNICAST).pack(rich, b"", four),
+        *Packer(IPV4_UNICAST).pack(Facts().encode() + more, b"", four),
+        *Packer(IPV4_UNICAST).pack(narrow, b"", four),
+        *Packer(IPV6_UNICAST).pack(Facts(next_hop=b"").encode(), _GLOBAL, six),
+        *Packer(IPV6_UNICAST).pack(Facts(next_hop=b"").encode(), _GLOBAL * 2, six),
         *pack_withdrawals(IPV4_UNICAST, four),
         *pack_withdrawals(IPV6_UNICAST, six),
+        *_relayed(Facts(next_hop=b"").encode()),
         end_of_rib(IPV4_UNICAST),
         end_of_rib(IPV6_UNICAST),
         encode(Open(23456, 90, 0x0A000001, capabilities)),
@@ -93,6 +107,15 @@ def corpus() -> list[bytes]:
         encode(Notification(6, 2, shutdown_communication("down for repair"))),
         KEEPALIVE_MESSAGE,
     ]
+
+
+def _relayed(attributes: bytes) -> Iterator[bytes]:
+    """Announce and withdraw routes of other families."""
+    for name, nlri in SAMPLES.items():
+        family, next_hop = NAMES[name], NEXT_HOPS.get(name, b"\x0a\0\0\1")
+        told = reach(family, nlri, next_hop) + attributes
+        for octets in (told, unreach(family, nlri)):
+            yield message(UPDATE, update_body(b"", octets))
 
 
 def _fields(body: bytes) -> tuple[bytes, list[_Attribute], bytes] | None:

@@ -17,6 +17,9 @@ class Told(NamedTuple):
 class Listener:
     """Keep what an UPDATE stream says.
 
+    Args:
+        path_ids: an identifier stands before each prefix, and is taken as part of it (RFC 7911 §3).
+
     Attributes:
         routes: what is announced and not withdrawn.
         ever: every prefix that was ever announced.
@@ -25,7 +28,8 @@ class Listener:
         ended: how many End-of-RIB markers came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, path_ids: bool = False) -> None:
+        self._before = 4 if path_ids else 0
         self.routes: dict[Nlri, Told] = {}
         self.ever: set[Nlri] = set()
         self.withdrawn: list[Nlri] = []
@@ -42,9 +46,9 @@ class Listener:
 
     def _update(self, body: bytes) -> None:
         at = 2 + int.from_bytes(body[:2], "big")
-        gone = _prefixes(body[2:at])
+        gone = self._prefixes(body[2:at])
         after = at + 2 + int.from_bytes(body[at : at + 2], "big")
-        attributes, nlri = body[at + 2 : after], _prefixes(body[after:])
+        attributes, nlri = body[at + 2 : after], self._prefixes(body[after:])
         rest, next_hop, ended = b"", b"", not gone and not attributes and not nlri
         while attributes:
             flags, code, length, head = *attributes[:3], 3
@@ -54,9 +58,9 @@ class Listener:
             value = whole[head:]
             if code == 14:
                 next_hop = value[4 : 4 + value[3]]
-                nlri += _prefixes(value[5 + value[3] :])
+                nlri += self._prefixes(value[5 + value[3] :])
             elif code == 15:
-                gone += _prefixes(value[3:])
+                gone += self._prefixes(value[3:])
                 ended = len(value) == 3
             else:
                 rest += whole
@@ -70,11 +74,10 @@ class Listener:
             self.ever.add(prefix)
             self.routes[prefix] = Told(rest, next_hop)
 
-
-def _prefixes(block: bytes) -> list[Nlri]:
-    found = []
-    while block:
-        size = 1 + (block[0] + 7) // 8
-        found.append(block[:size])
-        block = block[size:]
-    return found
+    def _prefixes(self, block: bytes) -> list[Nlri]:
+        found = []
+        while block:
+            size = self._before + 1 + (block[self._before] + 7) // 8
+            found.append(block[:size])
+            block = block[size:]
+        return found

@@ -237,7 +237,7 @@ _VALUES: dict[tuple[int, Error], bytes] = {
     (A.CLUSTER_LIST, E.LOOP): u32(1, 42),
     (A.AIGP, E.TLV_CUT): _METRIC + b"\2\0",
     (A.AIGP, E.TLV_LENGTH): b"\1\0\7" + bytes(4),
-    (A.AIGP, E.NOTHING_IN_IT): b"\2\0\4\0",
+    (A.AIGP, E.LARGEST): b"\1\0\x0b" + b"\xff" * 8,
     (A.ONLY_TO_CUSTOMER, E.LEAK): u32(9),
 }
 
@@ -308,9 +308,9 @@ def _multiprotocol(row: Row) -> Case:
     front = head + b"\x10" + _NEXT_HOP_6 + b"\0" if arrives else head
     match row.error:
         case E.OPTIONAL_BIT:
-            return case(b"\x00" + whole[1:] + rest)
+            return case(b"\x00" + whole[1:] + rest, b"\x00" + whole[1:])
         case E.TRANSITIVE_BIT:
-            return case(b"\xc0" + whole[1:] + rest)
+            return case(b"\xc0" + whole[1:] + rest, b"\xc0" + whole[1:])
         case E.TWICE:
             return case(whole + rest + whole)
         case E.OVERRUN:
@@ -371,7 +371,18 @@ def _of_message(sender: Sender) -> Iterator[tuple[tuple[int, Error], Case]]:
         yield key, Case(sender, message, data)
 
 
-_SPECIAL = dict([*_of_list(EXTERNAL), *_of_message(EXTERNAL)])
+def _of_relayed(sender: Sender) -> Iterator[tuple[tuple[int, Error], Case]]:
+    """Write the cases of NLRI that can be cut, beside the affected prefix."""
+    nlri = {E.NLRI_MALFORMED: b"\2\x09" + bytes(9), E.NLRI_TYPE: b"\xf0\1x"}
+    evpn = b"\0\x19\x46"
+    for error, octets in nlri.items():
+        told = attribute(A.MP_REACH_NLRI, evpn + b"\4" + sender.address + b"\0" + octets)
+        lost = attribute(A.MP_UNREACH_NLRI, evpn + octets)
+        for code, whole in ((A.MP_REACH_NLRI, told), (A.MP_UNREACH_NLRI, lost)):
+            yield (code, error), Case(sender, classic(sender, whole + sender.base()))
+
+
+_SPECIAL = dict([*_of_list(EXTERNAL), *_of_message(EXTERNAL), *_of_relayed(EXTERNAL)])
 
 
 def case_of(row: Row) -> Case:

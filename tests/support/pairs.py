@@ -6,7 +6,9 @@ expectation is awaited; when it does not come true the difference is told.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -48,6 +50,15 @@ def becomes(what: str, get: Callable[[], Any], wanted: object, *, seconds: float
         raise AssertionError(f"{error}\nwanted {wanted}\nfound  {last[0]}") from None
 
 
+def soon(condition: Callable[[], bool]) -> bool:
+    """Tell whether a condition comes true within a second."""
+    try:
+        wait_until(condition, "it", seconds=1.0)
+    except StillNot:
+        return False
+    return True
+
+
 class Pair:
     """The two nodes of a lab.
 
@@ -81,11 +92,22 @@ class Pair:
     def _learns(self, node: RunningNode, prefix: str, family: Family) -> None:
         teller = self.other if node is self.wren else self.wren
         hop = (THEIRS if node is self.wren else OWN)[family][1]
+        beside = link_local_addresses(teller)
         wanted = Route(hop, self._path[teller.name])
+
+        def table() -> Route | None:
+            found = node.routes(family).get(prefix)
+            is_beside = found is not None and found.next_hop in beside
+            return replace(found, next_hop=hop) if found and is_beside else found
+
+        def kernel() -> tuple[str, ...]:
+            found = gateways(node, family).get(prefix, ())
+            return tuple(hop if gateway in beside else gateway for gateway in found)
+
         what = f"{node.name} learns {prefix}"
-        becomes(what, lambda: node.routes(family).get(prefix), wanted)
+        becomes(what, table, wanted)
         if node.speaks.programs_kernel:
-            becomes(f"{what} into its kernel", lambda: gateways(node, family).get(prefix), (hop,))
+            becomes(f"{what} into its kernel", kernel, (hop,))
 
     def wren_forgets(self, prefix: str | Network, family: Family) -> None:
         """The prefix leaves Wren's table and kernel."""
@@ -100,6 +122,21 @@ class Pair:
         becomes(what, lambda: node.routes(family).get(prefix), None)
         if node.speaks.programs_kernel:
             becomes(f"{what} in its kernel", lambda: gateways(node, family).get(prefix), None)
+
+    def wren_keeps(self, prefix: str | Network, family: Family) -> None:
+        """The prefix stays in Wren's table and kernel while the other restarts."""
+        self._keeps(self.wren, str(prefix), family)
+
+    def other_keeps(self, prefix: str | Network, family: Family) -> None:
+        """The prefix stays in the other's table and kernel while Wren restarts."""
+        self._keeps(self.other, str(prefix), family)
+
+    def _keeps(self, node: RunningNode, prefix: str, family: Family) -> None:
+        down = {str(address): False for address in node.sessions()}
+        becomes(f"{node.name} has no session", node.sessions, down)
+        assert prefix in node.routes(family)
+        if node.speaks.programs_kernel:
+            assert prefix in gateways(node, family)
 
     def agree(self) -> None:
         """Each end has the other's networks, and packets go to and fro where both can."""
@@ -126,6 +163,16 @@ class Pair:
             self.other_learns(prefix, family)
             self.wren.withdraw(prefix)
             self.other_forgets(prefix, family)
+
+
+def link_local_addresses(node: RunningNode) -> set[str]:
+    """Give the addresses that a node may tell beside its global ones (RFC 2545 §3).
+
+    Which of the two is used the other end chooses: FRR takes these, BIRD does within an AS.
+    """
+    said = node.execute(["ip", "-j", "-6", "address", "show", "scope", "link"])
+    found = (address for link in json.loads(said) for address in link.get("addr_info", []))
+    return {address["local"] for address in found if address}
 
 
 def gateways(node: RunningNode, family: Family) -> dict[str, tuple[str, ...]]:

@@ -8,22 +8,33 @@ a peer sends must not hurt the way out either.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from fsm.errors import BgpError
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST
-from policy.outbound import GroupKey, rewrite
-from policy.path import Path, PeerType
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, NAMES, RELAYED
+from policy.outbound import GroupKey
+from policy.path import Path, PeerType, RelayedPath
 from policy.prefix import show
+from policy.rewriter import rewrite
 from speaker.rib.inbound import Inbound
 from speaker.wire import framing
 from speaker.wire.codec import decode_notification, decode_open, decode_route_refresh
-from speaker.wire.framing import Framer, RawMessage
+from speaker.wire.framing import Framer
 from speaker.wire.verdicts import Fault
 from tests.support.builders import OUR_ADDRESS, OUR_AS, Session
 from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER
 
+RawMessage: TypeAlias = tuple[int, bytes]
+"""A message's type and its body."""
+
 _OUR_ADDRESS_6 = bytes.fromhex("20010db80000000000000000000000fe")
 _KEYS = [
     GroupKey(IPV4_UNICAST, peer_type, OUR_AS, OUR_ADDRESS, four_octet_as=four)
+    for peer_type in PeerType
+    for four in (True, False)
+]
+_RELAY_KEYS = [
+    GroupKey(NAMES["l2vpn-evpn"], peer_type, OUR_AS, b"", four_octet_as=four)
     for peer_type in PeerType
     for four in (True, False)
 ]
@@ -46,7 +57,9 @@ class Pipeline:
         self, *, internal: bool = False, four_octet_as: bool = True, extended: bool = False
     ) -> None:
         self.session = Session(
-            INTERNAL_PEER if internal else EXTERNAL_PEER, four_octet_as=four_octet_as
+            INTERNAL_PEER if internal else EXTERNAL_PEER,
+            families=NAMES.values(),
+            four_octet_as=four_octet_as,
         )
         self.framer = Framer()
         if extended:
@@ -56,8 +69,9 @@ class Pipeline:
 
     def feed(self, chunk: bytes) -> None:
         """Take a chunk."""
-        for message in self.framer.feed(chunk):
-            self.take(message)
+        for kind, bodies in self.framer.feed(chunk):
+            for body in bodies:
+                self.take((kind, body))
         if self.framer.error is not None and not self.is_over:
             self._end(self.framer.error)
 
@@ -78,7 +92,7 @@ class Pipeline:
     def routes(self) -> dict[str, str]:
         """Give what the peer's tables hold, in words."""
         return {
-            show(family.afi, nlri): repr(path.attributes)
+            nlri.hex() if family in RELAYED else show(family.afi, nlri): repr(path.attributes)
             for family in self.session.tables
             for nlri, path in self.session.held(family).items()
         }
@@ -109,6 +123,10 @@ def decode(message: RawMessage, inbound: Inbound) -> object:
 
 def pass_on(path: Path) -> None:
     """Make a path ready for all kinds of peer."""
+    if isinstance(path, RelayedPath):
+        for key in _RELAY_KEYS:
+            assert rewrite(path, key).next_hop == path.attributes.next_hop
+        return
     for key in _KEYS:
         if len(path.attributes.next_hop) == len(key.local_address):
             assert rewrite(path, key).raw

@@ -13,7 +13,8 @@ class Heard(NamedTuple):
     """What ExaBGP says an UPDATE says.
 
     Attributes:
-        announced: packed prefixes with their next hops (RFC 2545 §3 has two) in octets.
+        announced: packed prefixes with their next hops (RFC 2545 §3 has two) in octets; where the
+            session has path identifiers, behind these.
         withdrawn: packed prefixes.
         attributes: ExaBGP's own, by type code.
     """
@@ -23,42 +24,53 @@ class Heard(NamedTuple):
     attributes: dict[int, Any]
 
 
-def exabgp_update(body: bytes, *, four_octet_as: bool = True) -> Heard:
-    """Decode the body of an UPDATE with ExaBGP."""
+def exabgp_update(
+    body: bytes, *, four_octet_as: bool = True, path_ids: bool = False, extended: bool = False
+) -> Heard:
+    """Decode the body of an UPDATE with ExaBGP; IPv4 may have IPv6 next hops where extended."""
     exabgp()
     from exabgp.bgp.message import Action
     from exabgp.bgp.message.direction import Direction
     from exabgp.bgp.message.update import Update
 
-    update = Update.unpack_message(body, Direction.IN, _negotiated(four_octet_as))
+    update = Update.unpack_message(
+        body, Direction.IN, _negotiated(four_octet_as, path_ids, extended)
+    )
     announced: dict[Nlri, list[bytes]] = {}
     withdrawn: set[Nlri] = set()
     for prefix in update.nlris:
-        packed = bytes(prefix.pack(None))
+        packed = _path_id(prefix, path_ids) + bytes(prefix.pack(None))
         if prefix.action == Action.WITHDRAW:
             withdrawn.add(packed)
         else:
-            octets = bytes(prefix.nexthop.pack(None)[-_size(prefix) :])
+            octets = bytes(prefix.nexthop.pack(None)[-_size(prefix.nexthop) :])
             announced.setdefault(packed, []).append(octets)
     return Heard(announced, withdrawn, dict(getattr(update, "attributes", {})))
 
 
-def _size(prefix: Any) -> int:
-    return 4 if int(prefix.afi) == 1 else 16
+def _size(next_hop: Any) -> int:
+    return 16 if next_hop.ipv6() else 4
 
 
-def _negotiated(four_octet_as: bool) -> Any:
+def _path_id(prefix: Any, path_ids: bool) -> bytes:
+    return bytes(prefix.path_info.pack()) if path_ids else b""
+
+
+def _negotiated(four_octet_as: bool, path_ids: bool, extended: bool) -> Any:
     from exabgp.protocol.family import AFI, SAFI
 
     def nothing(*_: object) -> bool:
         return False
 
+    def identified(*_: object) -> bool:
+        return path_ids
+
     return SimpleNamespace(
         asn4=four_octet_as,
         aigp=False,
-        addpath=SimpleNamespace(receive=nothing, send=nothing),
+        addpath=SimpleNamespace(receive=identified, send=nothing),
         families=[(AFI.ipv4, SAFI.unicast), (AFI.ipv6, SAFI.unicast)],
-        nexthop=[],
+        nexthop=[(AFI.ipv4, SAFI.unicast, AFI.ipv6)] if extended else [],
         cached_attributes=None,
         cached_wire=b"",
         neighbor=None,

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from textwrap import dedent
 from typing import Any
 
+from speaker.config.kinds import CALICO, find_kind, versions_of
 from speaker.config.plan import Plan, resolve
 from speaker.config.reading import read_file
 from speaker.config.report import Report
 from speaker.config.store import Resources, build
 
-V3 = "projectcalico.org/v3"
-
 
 def document(kind: str, name: str, spec: Mapping[str, Any], **metadata: Any) -> dict[str, Any]:
-    """Make a v3 document as plain data."""
+    """Make a document as plain data, of Calico's v3 or of what its kind is written in."""
+    known = find_kind(kind)
     return {
-        "apiVersion": V3,
+        "apiVersion": versions_of(known)[0] if known else CALICO,
         "kind": kind,
         "metadata": {"name": name, **metadata},
         "spec": dict(spec),
@@ -73,9 +73,11 @@ def resources(*documents: Mapping[str, Any]) -> Resources:
     return built
 
 
-def plan(me: str, *documents: Mapping[str, Any], router_id_env: str | None = None) -> Plan:
-    """Resolve documents for a node."""
-    return resolve(resources(*documents), me, router_id_env)
+def plan(
+    me: str, *documents: Mapping[str, Any], router_id_env: str | None = None, **more: Any
+) -> Plan:
+    """Resolve documents for a node; more goes to `resolve`."""
+    return resolve(resources(*documents), me, router_id_env, **more)
 
 
 def read(text: str, file: str = "test.yaml") -> list[Report]:

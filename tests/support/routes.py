@@ -17,9 +17,9 @@ from policy.attributes import (
     SegmentType,
     tlv,
 )
-from policy.decision import DEFAULT_OPTIONS, DecisionOptions, rank
 from policy.path import Hop, NextHop, Path, PeerType, Source, SourceKind
 from policy.prefix import WIDTH, Nlri, pack, parse_prefix
+from policy.ranking import DEFAULT_OPTIONS, DecisionOptions, rank
 
 
 def nlri(text: str) -> Nlri:
@@ -94,6 +94,7 @@ def peer(
     router_id: int = 0x0A000001,
     asn: int = 65001,
     is_client: bool = False,
+    weight: int = 1,
 ) -> Source:
     """Make the source of a session."""
     return Source(
@@ -104,6 +105,7 @@ def peer(
         router_id=router_id,
         asn=asn,
         is_client=is_client,
+        weight=weight,
     )
 
 

@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any, Self, cast
 
+from speaker.config.secrets import Secret
+from speaker.net.sockopts import sign
+
 OPEN, UPDATE, NOTIFICATION, KEEPALIVE, ROUTE_REFRESH = range(1, 6)
 MARKER = b"\xff" * 16
 IPV4, IPV6 = 1, 2
@@ -96,9 +99,13 @@ def path_attributes(
     local_pref: int | None = None,
     communities: Sequence[tuple[int, int]] = (),
     otc: int | None = None,
+    aigp: int | None = None,
+    as_set: Sequence[int] = (),
 ) -> bytes:
     """Write the attributes of a route; AS numbers take four octets."""
     segment = bytes((2, len(path))) + struct.pack(f"!{len(path)}I", *path) if path else b""
+    if as_set:
+        segment += bytes((1, len(as_set))) + struct.pack(f"!{len(as_set)}I", *as_set)
     octets = attribute(0x40, 1, bytes((origin,))) + attribute(0x40, 2, segment)
     if next_hop:
         octets += attribute(0x40, 3, ip_address(next_hop).packed)
@@ -108,6 +115,8 @@ def path_attributes(
         octets += attribute(0x40, 5, struct.pack("!I", local_pref))
     if communities:
         octets += attribute(0xC0, 8, b"".join(struct.pack("!HH", *each) for each in communities))
+    if aigp is not None:
+        octets += attribute(0x80, 26, b"\1\0\x0b" + struct.pack("!Q", aigp))
     if otc is not None:
         octets += attribute(0xC0, 35, struct.pack("!I", otc))
     return octets
@@ -140,6 +149,7 @@ class Heard:
     cluster_list: tuple[str, ...] = ()
     communities: frozenset[tuple[int, int]] = frozenset()
     otc: int | None = None
+    aigp: int | None = None
 
 
 @dataclass(slots=True)
@@ -199,14 +209,17 @@ class ScriptedPeer(asyncio.Protocol):
         asn: int = 65001,
         router_id: str = "",
         receive_buffer: int = 0,
+        password: Secret | None = None,
     ) -> Self:
-        """Dial a router from one of our addresses."""
+        """Dial a router from one of our addresses, by signed segments if there is a password."""
         loop = asyncio.get_running_loop()
         peer = cls(asn, router_id or _router_id(source))
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         sock.setblocking(False)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if password is not None:
+            sign(sock, address, password)
         if source:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((source, 0))
@@ -482,6 +495,7 @@ def _heard(found: dict[int, bytes]) -> Heard:
             for part in _parts(found.get(8, b""))
         ),
         otc=_number(found.get(35)),
+        aigp=_number(found[26][3:]) if 26 in found else None,
     )
 
 

@@ -7,12 +7,13 @@ moves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from fsm.family import Afi
 from policy.path import Hop
 from policy.prefix import Nlri, show
+from policy.resilience import Resilience
 from speaker.clock import Clock
 from speaker.config.plan import Plan
 from speaker.kernel.routes import (
@@ -29,6 +30,7 @@ from speaker.kernel.routes import (
     normal,
 )
 from speaker.kernel.thread import Batch, Kernel
+from speaker.recovery import PeersUp
 from speaker.speaker import KernelOptions, Speaker
 from tests.support.routes import address, nlri
 
@@ -54,6 +56,20 @@ def route(
     return KernelRoute(nlri(prefix), kind, hops, metric, protocol)
 
 
+def nameless(routes: Iterable[KernelRoute]) -> tuple[KernelRoute, ...]:
+    """Write routes as the kernel tells them: with the numbers of interfaces alone."""
+    return tuple(
+        replace(each, hops=tuple(Hop(hop.interface, hop.gateway) for hop in each.hops))
+        for each in routes
+    )
+
+
+def new_links(routes: Iterable[KernelRoute], known: Container[int]) -> list[Link]:
+    """Give the interfaces of routes that nobody has told of yet."""
+    hops = (hop for each in routes for hop in each.hops)
+    return [link(h.interface, name=h.interface_name) for h in hops if h.interface not in known]
+
+
 @dataclass
 class Underlay:
     """What the node looks like: two links, with 10.0.<index>.1/24 of ours on each."""
@@ -68,7 +84,9 @@ class Underlay:
 
     def snapshot(self, adopted: int) -> Snapshot:
         addresses = tuple(Address(address(f"10.0.{n}.1"), 24, n) for n in self.links)
-        routes = {Afi.IPV4: dict(self.routes)}
+        routes = {Afi.IPV4: {each: nameless(found) for each, found in self.routes.items()}}
+        for found in self.routes.values():
+            self.links.update({each.index: each for each in new_links(found, self.links)})
         return Snapshot(tuple(self.links.values()), addresses, routes, {Afi.IPV4: adopted})
 
 
@@ -82,6 +100,7 @@ class TabletopKernel(Kernel):
     Attributes:
         table: what is installed.
         calls: how many prefixes each call of `install` had.
+        moves: what was said of whole ways, in words.
         lag: what `pending` says.
         withdrawn: whether the end was asked to remove everything; None before the end.
     """
@@ -92,6 +111,7 @@ class TabletopKernel(Kernel):
             (Afi.IPV4, nlri(text)): Forwarding(RouteKind.BLACKHOLE) for text in adopted
         }
         self.calls: list[int] = []
+        self.moves: list[str] = []
         self.lag = 0
         self.withdrawn: bool | None = None
         self.troubles: dict[Nlri, str] = {}
@@ -119,6 +139,25 @@ class TabletopKernel(Kernel):
                 else:
                     self.table[afi, each] = normal(afi, forwarding)
                     self._unwanted.discard((afi, each))
+
+    def lead(self, afi: Afi, forwardings: Sequence[Forwarding]) -> None:
+        """Note it; each prefix is told as well."""
+        self.moves += [f"{each.way} leads {_words(each)}" for each in forwardings]
+
+    def merge(self, afi: Afi, way: int, into: Forwarding) -> None:
+        """Note it; each prefix is told as well."""
+        self.moves.append(f"{way} is {into.way} {_words(into)}")
+
+    def set_resilience(self, resilience: Resilience | None) -> None:
+        """Note it."""
+        self.moves.append(f"flows are kept by {resilience}" if resilience else "flows are not kept")
+
+    @property
+    def is_running(self) -> bool:
+        return self.withdrawn is None
+
+    def hurry(self) -> None:
+        """Everything is done at once."""
 
     def sweep(self, afi: Afi) -> None:
         gone = [key for key in self._unwanted if key[0] is afi]
@@ -149,7 +188,10 @@ class TabletopKernel(Kernel):
 
     def set_route(self, prefix: str, *routes: KernelRoute) -> None:
         """Let somebody else have these routes to a prefix, or none."""
-        self.tell(RoutesChanged(Afi.IPV4, ((nlri(prefix), routes),)))
+        for each in new_links(routes, self.underlay.links):
+            self.underlay.links[each.index] = each
+            self.tell(LinksChanged((each,)))
+        self.tell(RoutesChanged(Afi.IPV4, ((nlri(prefix), nameless(routes)),)))
 
     # What a test looks at.
 
@@ -164,7 +206,10 @@ class TabletopKernel(Kernel):
 
 def _words(forwarding: Forwarding) -> str:
     ways = [
-        ".".join(map(str, hop.gateway)) + f" dev {hop.interface_name}" for hop in forwarding.hops
+        ".".join(map(str, hop.gateway))
+        + f" dev {hop.interface_name}"
+        + (f" weight {hop.weight}" if hop.weight > 1 else "")
+        for hop in forwarding.hops
     ]
     words = " + ".join(sorted(ways)) or forwarding.kind.name.lower()
     if forwarding.onlink:
@@ -173,17 +218,31 @@ def _words(forwarding: Forwarding) -> str:
 
 
 class TabletopSpeaker(Speaker):
-    """A router whose kernel is on the table."""
+    """A router whose kernel is on the table.
+
+    Attributes:
+        beside: further tables of the kernel, by number.
+    """
 
     def __init__(
-        self, plan: Plan, kernel: TabletopKernel | None = None, *, clock: Clock | None = None
+        self,
+        plan: Plan,
+        kernel: TabletopKernel | None = None,
+        *,
+        clock: Clock | None = None,
+        before: PeersUp | None = None,
     ) -> None:
-        super().__init__(plan, kernel=KernelOptions(), clock=clock)
+        super().__init__(plan, kernel=KernelOptions(), clock=clock, before=before)
         self.tabletop = kernel or TabletopKernel()
+        self.beside: dict[int, TabletopKernel] = {}
 
-    def make_kernel(self, options: KernelOptions) -> Kernel:
-        self.tabletop.serve(self)
-        return self.tabletop
+    def make_kernel(self, options: KernelOptions, *, learns: bool = True) -> Kernel:
+        if learns:
+            self.tabletop.serve(self)
+            return self.tabletop
+        beside = self.beside[options.table] = TabletopKernel(Underlay({}))
+        beside.serve(self)
+        return beside
 
 
 class VirtualClock(Clock):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from speaker.control.views import PeerView, RouteView, StatusView
+from speaker.control.views import CacheView, PeerView, RouteView, StatusView
 
 
 def peer_view(address: str, **changed: Any) -> PeerView:
@@ -29,6 +29,8 @@ def peer_view(address: str, **changed: Any) -> PeerView:
         "families": {},
         "passive": False,
         "negotiated": None,
+        "password": {"configured": False, "inUseSince": None, "changes": False},
+        "ttlSecurity": 0,
     }
     assert changed.keys() <= view.keys()
     return cast(PeerView, view | changed)
@@ -46,7 +48,16 @@ def status_view(*peers: PeerView, **changed: Any) -> StatusView:
         "since": 0.0,
         "peers": list(peers),
         "conditions": [],
-        "kernel": {"enabled": True, "table": 254, "protocol": 12, "installed": {}, "refused": []},
+        "kernel": {
+            "enabled": True,
+            "table": 254,
+            "protocol": 12,
+            "nexthopObjects": True,
+            "nexthopCompatMode": 1,
+            "resilientGroups": "",
+            "installed": {},
+            "refused": [],
+        },
     }
     assert changed.keys() <= view.keys()
     return cast(StatusView, view | changed)
@@ -56,11 +67,13 @@ def route_view(prefix: str, **changed: Any) -> RouteView:
     """Make a path, the best one, from a peer of the mesh."""
     view: dict[str, Any] = {
         "prefix": prefix,
+        "pathIDs": [],
         "family": "ipv6" if ":" in prefix else "ipv4",
         "best": True,
         "peer": "Mesh_10_0_0_2",
         "nextHop": "10.0.0.2",
         "interface": "eth0",
+        "via": ["10.0.0.2 dev eth0"],
         "asPath": "",
         "origin": "IGP",
         "localPref": 100,
@@ -72,5 +85,25 @@ def route_view(prefix: str, **changed: Any) -> RouteView:
         "kernel": "installed",
         "attributes": {},
     }
-    assert changed.keys() <= view.keys()
+    assert changed.keys() <= view.keys() | {"nlri", "decoded"}
     return cast(RouteView, view | changed)
+
+
+def cache_view(name: str, **changed: Any) -> CacheView:
+    """Make a cache that is followed."""
+    view: dict[str, Any] = {
+        "name": name,
+        "address": "192.0.2.1",
+        "port": 8282,
+        "state": "up",
+        "version": 1,
+        "sessionID": 7,
+        "serial": 12,
+        "vrps": {"ipv4": 0, "ipv6": 0},
+        "intervals": {"refresh": 3600, "retry": 600, "expire": 7200},
+        "since": 0.0,
+        "lastError": "",
+        "expiresIn": 7140.0,
+    }
+    assert changed.keys() <= view.keys()
+    return cast(CacheView, view | changed)

@@ -15,6 +15,8 @@ from speaker.cli.app import COMMANDS
 
 PROJECT = Path(__file__).parents[3]
 
+LIBRARIES = {"exabgp", "pyroute2", "pydantic", "yaml", "uvloop", "watchfiles", "typer", "rich"}
+
 
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -42,7 +44,27 @@ def modules_after(arguments: list[str]) -> set[str]:
 
 
 def test_version_loads_next_to_nothing() -> None:
-    assert not {"typer", "rich", "pydantic", "asyncio"} & modules_after(["--version"])
+    loaded = modules_after(["--version"])
+    assert not {"typer", "asyncio", "logging", "dataclasses", "importlib.metadata"} & loaded
+    assert not (LIBRARIES | {"fsm", "policy", "lab"}) & loaded
+    assert {name for name in loaded if name.startswith("speaker")} == {
+        "speaker",
+        "speaker.__main__",
+    }
+
+
+def test_run_asked_for_help_has_not_loaded_what_a_router_may_do_without() -> None:
+    """The kernel, the loop, the watcher and the decoders come when they are first needed."""
+    loaded = modules_after(["run", "--help"])
+    assert "speaker.daemon" in loaded
+    assert not {"pyroute2", "uvloop", "watchfiles", "anyio", "exabgp", "rich", "lab"} & loaded
+
+
+@pytest.mark.parametrize("command", ["node", "peer", "routes", "reload", "refresh", "disable"])
+def test_commands_that_only_ask_the_daemon_load_no_router(command: str) -> None:
+    loaded = modules_after([command, "--help"])
+    assert not {"asyncio", "yaml", "exabgp", "pyroute2", "uvloop", "watchfiles"} & loaded
+    assert not {"speaker.speaker", "speaker.config.resources", "speaker.kernel"} & loaded
 
 
 def test_help_loads_no_command() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from speaker import __version__
-from speaker.cli.moments import show_moment
+from speaker.cli.peer import show_peer
 from speaker.control.protocol import ControlError
+from speaker.control.views import ValidityView
+from speaker.moments import show_moment
 from tests.support.commands import wren
 from tests.support.control import serving
-from tests.support.views import peer_view, route_view, status_view
+from tests.support.views import cache_view, peer_view, route_view, status_view
 
 UP = peer_view(
     "10.0.0.2",
@@ -23,7 +26,12 @@ UP = peer_view(
         "ipv4 unicast": {"received": 3, "accepted": 2, "advertised": 1, "endOfRib": True},
         "ipv6 unicast": {"received": 1, "accepted": 1, "advertised": 4, "endOfRib": False},
     },
-    negotiated={"holdTime": 90, "families": ["ipv4 unicast", "ipv6 unicast"], "routeRefresh": True},
+    negotiated={
+        "holdTime": 90,
+        "families": ["ipv4 unicast", "ipv6 unicast"],
+        "routeRefresh": True,
+        "addPath": {"ipv4 unicast": "both", "ipv6 unicast": "receive"},
+    },
 )
 DOWN = peer_view(
     "192.0.2.1",
@@ -127,6 +135,7 @@ def test_peer_shows_one_session_in_detail_with_its_history(tmp_path: Path) -> No
         "    holdTime      90\n"
         "    families      ipv4 unicast, ipv6 unicast\n"
         "    routeRefresh  yes\n"
+        "    addPath       ipv4 unicast both, ipv6 unicast receive\n"
         "  ipv4 unicast: 3 received, 2 accepted, 1 advertised\n"
         "  ipv6 unicast: 1 received, 1 accepted, 4 advertised, no End-of-RIB yet\n"
         "\n"
@@ -145,6 +154,43 @@ def test_peer_that_is_down_shows_why_and_when_it_tries_again(tmp_path: Path) -> 
     assert "  last error    Connection refused" in lines
     why = "the peer refuses connections (Connection refused); the next try is in 4 s"
     assert f"  why           {why}" in lines
+
+
+@pytest.mark.parametrize(
+    ("configured", "since", "changes", "line"),
+    [
+        (True, 1795246914.0, False, "  password  in use since MOMENT"),
+        (
+            *(True, 1795246914.0, True),
+            "  password  in use since MOMENT; a newer one waits for the next connection",
+        ),
+        (True, None, True, "  password  none in use; one waits for the next connection"),
+        (
+            False,
+            1795246914.0,
+            True,
+            "  password  in use since MOMENT; the next connection has none",
+        ),
+        (True, None, False, "  password  set"),
+        (False, None, False, ""),
+    ],
+)
+def test_peer_says_which_password_is_in_use(
+    configured: bool, since: float | None, changes: bool, line: str
+) -> None:
+    view = peer_view(
+        "a", password={"configured": configured, "inUseSince": since, "changes": changes}
+    )
+    lines = show_peer({"peer": view, "history": []}, UTC)
+    told = [text for text in lines if "password" in text]
+    assert told == [line.replace("MOMENT", show_moment(1795246914.0, UTC))] * bool(line)
+
+
+@pytest.mark.parametrize(("hops", "words"), [(0, ""), (1, "1 hop at"), (2, "2 hops at")])
+def test_peer_says_how_far_away_it_may_be(hops: int, words: str) -> None:
+    lines = show_peer({"peer": peer_view("a", ttlSecurity=hops), "history": []})
+    told = [text for text in lines if "distance" in text]
+    assert told == ([f"  distance  {words} the most (ttlSecurity)"] if words else [])
 
 
 def test_the_history_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:
@@ -207,12 +253,24 @@ def test_routes_shows_paths_and_marks_the_best(tmp_path: Path) -> None:
     )
 
 
+def test_routes_shows_path_identifiers_where_there_are_any(tmp_path: Path) -> None:
+    routes = [{**BEST, "pathIDs": [1, 7]}, LOST]
+    with serving(tmp_path, {"routes": lambda _: iter([{"routes": routes}])}):
+        lines = wren("routes", "--run-dir", tmp_path).stdout.splitlines()
+    assert [line[:25] for line in lines] == [
+        "   PREFIX       PATH ID  ",
+        "*  10.1.0.0/24  1,7      ",
+        "   10.1.0.0/24  -        ",
+    ]
+
+
 def test_routes_with_all_adds_reasons_and_attributes(tmp_path: Path) -> None:
     with serving(tmp_path, {"routes": Routes()}):
         lines = wren("routes", "--all", "--run-dir", tmp_path).stdout.splitlines()
-    assert lines[2] == "     reason: best"
-    assert lines[4:] == [
+    assert lines[2:4] == ["     reason: best", "     via: 10.0.0.2 dev eth0"]
+    assert lines[5:] == [
         "     reason: longer AS_PATH",
+        "     via: 10.0.0.2 dev eth0",
         "     communities: 64512:1 64512:2",
         "     aggregator: 65001 192.0.2.9",
     ]
@@ -236,6 +294,47 @@ def test_routes_hands_on_what_is_asked_for(tmp_path: Path) -> None:
         "family": "ipv6",
         "limit": 10,
     }
+
+
+RELAYED = route_view(
+    "10.1.2.0/24 label 100 rd 65000:1",
+    family="ipv4-vpn",
+    interface="",
+    via=[],
+    kernel="",
+    nlri="7000064100fde8000000010a0102",
+    decoded={"nlri": "10.1.2.0/24", "label": [[100]], "rd": "65000:1"},
+)
+
+
+def test_routes_of_a_relayed_family_are_asked_for_by_any_of_its_names(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def routes(args: dict[str, Any]) -> Any:
+        asked.append(args["family"])
+        return iter([{"routes": [RELAYED]}])
+
+    with serving(tmp_path, {"routes": routes}):
+        text = wren("routes", "--family", "vpnv4", "--run-dir", tmp_path).stdout.splitlines()
+        done = wren("routes", "--family", "ipv4/vpn", "--run-dir", tmp_path, "-o", "json")
+    assert asked == ["ipv4-vpn", "ipv4-vpn"]
+    assert text[1].split("  ")[:3] == ["*", "10.1.2.0/24 label 100 rd 65000:1", "10.0.0.2"]
+    assert json.loads(done.stdout) == {"routes": [RELAYED]}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--family", "ipv5"), "'ipv5' is no address family; there are ipv4"),
+        (("10.0.0.0/8", "--family", "evpn"), "it is looked for in ipv4 and ipv6 alone"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_wrong_usage(
+    words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = wren("routes", *words, "--run-dir", tmp_path)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_an_address_is_a_prefix_of_its_whole_length(tmp_path: Path) -> None:
@@ -293,3 +392,230 @@ def test_version_shows_both_ends(tmp_path: Path) -> None:
 def test_version_without_a_daemon_is_no_failure(tmp_path: Path) -> None:
     done = wren("version", "--run-dir", tmp_path)
     assert (done.exit_code, done.stdout) == (0, f"command  {__version__}\ndaemon   not running\n")
+
+
+def test_refresh_shows_who_was_asked_and_fails_if_somebody_could_not_be(tmp_path: Path) -> None:
+    answer = {"direction": "in", "asked": ["a ipv4 unicast"], "refused": ["b: not up"]}
+    asked: list[dict[str, Any]] = []
+
+    def refresh(args: dict[str, Any]) -> Any:
+        asked.append(args)
+        return answer
+
+    with serving(tmp_path, {"refresh": refresh}):
+        done = wren("refresh", "--run-dir", tmp_path)
+        as_json = wren(
+            "refresh", "a", "--out", "--family", "ipv4", "--run-dir", tmp_path, "-o", "json"
+        )
+    assert done.exit_code == as_json.exit_code == 1
+    assert (done.stdout, done.stderr) == ("asked a ipv4 unicast\n", "wren: b: not up\n")
+    assert json.loads(as_json.stdout) == answer
+    assert asked == [
+        {"name": None, "out": False, "family": None},
+        {"name": "a", "out": True, "family": "ipv4"},
+    ]
+
+
+def test_disable_and_enable_name_the_peer(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def order(args: dict[str, Any]) -> Any:
+        asked.append(args)
+        return {"peer": "tor"}
+
+    with serving(tmp_path, {"disable": order, "enable": order}):
+        off = wren("disable", "10.0.0.9", "--reason", "why", "--run-dir", tmp_path)
+        on = wren("enable", "tor", "--run-dir", tmp_path)
+        as_json = wren("enable", "tor", "--run-dir", tmp_path, "-o", "json")
+    assert (off.exit_code, off.stdout) == (0, "disabled tor\n")
+    assert (on.exit_code, on.stdout) == (0, "enabled tor\n")
+    assert json.loads(as_json.stdout) == {"peer": "tor"}
+    assert asked == [{"name": "10.0.0.9", "reason": "why"}, {"name": "tor"}, {"name": "tor"}]
+
+
+RESOURCES: dict[str, Any] = {
+    "resources": [
+        {
+            "kind": "BGPPeer",
+            "name": "tor",
+            "place": "etc/tor.yaml:1",
+            "conditions": [
+                {
+                    "type": "Accepted",
+                    "status": "True",
+                    "reason": "Accepted",
+                    "message": "read from etc/tor.yaml:1",
+                },
+                {
+                    "type": "Resolved",
+                    "status": "False",
+                    "reason": "UnknownFilter",
+                    "message": "there is no BGPFilter [x]",
+                },
+                {
+                    "type": "Established",
+                    "status": "False",
+                    "reason": "NotAllUp",
+                    "message": "1/2: Node_10_0_0_2 is not up",
+                },
+            ],
+            "warnings": ["etc/tor.yaml:7:3: deprecated"],
+        },
+        {"kind": "Node", "name": "r1", "place": "", "conditions": [], "warnings": []},
+    ],
+    "problems": ["etc/broken.yaml:1:1: not readable as YAML"],
+    "unconfirmed": {"files": ["tor.yaml"], "deadline": 1795246914.0, "remaining": 95.2},
+}
+
+
+def resources(args: dict[str, Any]) -> Any:
+    if not args["name"]:
+        return RESOURCES
+    return {"resources": RESOURCES["resources"][:1], "problems": [], "unconfirmed": None}
+
+
+def test_status_shows_a_row_for_each_resource_and_what_is_amiss(tmp_path: Path) -> None:
+    with serving(tmp_path, {"resources": resources}):
+        done = wren("status", "--run-dir", tmp_path)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "KIND     NAME  ACCEPTED  RESOLVED  ESTABLISHED  DEGRADED  CONFLICTING",
+        "BGPPeer  tor   yes       no        1/2          -         -",
+        "Node     r1    -         -         -            -         -",
+        "an edit of tor.yaml awaits 'wren confirm', and is rolled back in 00:01:35",
+        "BGPPeer/tor: Resolved is False (UnknownFilter): there is no BGPFilter [x]",
+        "refused: etc/broken.yaml:1:1: not readable as YAML",
+    ]
+
+
+def test_status_of_one_resource_has_all_sentences(tmp_path: Path) -> None:
+    with serving(tmp_path, {"resources": resources}):
+        done = wren("status", "bgpp", "tor", "--run-dir", tmp_path)
+    assert done.stdout.splitlines() == [
+        "BGPPeer tor",
+        "  in  etc/tor.yaml:1",
+        "  Accepted     True     Accepted: read from etc/tor.yaml:1",
+        "  Resolved     False    UnknownFilter: there is no BGPFilter [x]",
+        "  Established  False    NotAllUp: 1/2: Node_10_0_0_2 is not up",
+        "  warning: etc/tor.yaml:7:3: deprecated",
+    ]
+
+
+def test_status_as_json_is_the_whole_answer(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def note(args: dict[str, Any]) -> Any:
+        asked.append(args)
+        return RESOURCES
+
+    with serving(tmp_path, {"resources": note}):
+        done = wren("status", "node", "-o", "json", "--run-dir", tmp_path)
+    assert json.loads(done.stdout) == RESOURCES
+    assert (asked[0]["kind"], asked[0]["name"]) == ("node", "")
+
+
+CACHES = {
+    "caches": [
+        cache_view("lab", vrps={"ipv4": 412345, "ipv6": 98765}),
+        cache_view(
+            "far",
+            address="rpki.example.net",
+            port=323,
+            state="down",
+            sessionID=None,
+            serial=None,
+            lastError="Connection refused",
+            expiresIn=None,
+        ),
+    ],
+    "others": {"mine (by hand)": {"ipv4": 2}},
+}
+VALIDITY: ValidityView = {
+    "prefix": "192.0.2.0/24",
+    "origins": [
+        {"asn": 64500, "validity": "Valid", "peers": ["tor"]},
+        {"asn": None, "validity": "Invalid", "peers": ["a", "b"]},
+    ],
+    "vrps": [{"prefix": "192.0.2.0/23", "maxLength": 24, "asn": 64500, "sources": ["far", "lab"]}],
+    "left": 0,
+}
+
+
+def test_rpki_lists_the_caches(tmp_path: Path) -> None:
+    with serving(tmp_path, {"rpki": lambda args: CACHES}):
+        done = wren("rpki", "--run-dir", tmp_path)
+    assert [" ".join(line.split()) for line in done.stdout.splitlines()] == [
+        "NAME ADDRESS PORT STATE VERSION SESSION SERIAL IPV4 IPV6 EXPIRES IN SINCE INFO",
+        "lab 192.0.2.1 8282 up 1 7 12 412345 98765 01:59:00 1970-01-01 -",
+        "far rpki.example.net 323 down 1 - - 0 0 - 1970-01-01 Connection refused",
+        "mine (by hand): 2 VRPs of IPv4, 0 of IPv6",
+    ]
+
+
+def test_rpki_without_a_cache(tmp_path: Path) -> None:
+    with serving(tmp_path, {"rpki": lambda args: {"caches": [], "others": {}}}):
+        done = wren("rpki", "--run-dir", tmp_path)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "no RPKICache is for this node\n"
+
+
+def test_rpki_says_what_holds_for_a_prefix(tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def note(args: dict[str, Any]) -> Any:
+        asked.append(args)
+        return VALIDITY
+
+    with serving(tmp_path, {"validity": note}):
+        done = wren("rpki", "192.0.2.0/24", "AS1.10", "--run-dir", tmp_path)
+    assert asked == [{"prefix": "192.0.2.0/24", "asn": 65546}]
+    assert done.stdout.splitlines() == [
+        "192.0.2.0/24 from AS 64500: Valid, told by tor",
+        "192.0.2.0/24 from an AS_SET: Invalid, told by a, b",
+        "VRP           MAX LENGTH     AS  BY",
+        "192.0.2.0/23          24  64500  far, lab",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        (
+            {"origins": [], "vrps": []},
+            [
+                "no peer tells 192.0.2.0/24; name an AS to have it judged",
+                "no VRP covers 192.0.2.0/24",
+            ],
+        ),
+        ({"left": 3}, ["and 3 more"]),
+    ],
+)
+def test_rpki_says_what_is_not_there(
+    tmp_path: Path, found: dict[str, Any], lines: list[str]
+) -> None:
+    with serving(tmp_path, {"validity": lambda args: {**VALIDITY, **found}}):
+        done = wren("rpki", "192.0.2.0/24", "--run-dir", tmp_path)
+    assert done.stdout.splitlines()[-len(lines) :] == lines
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("192.0.2.1/24",), "has host bits set"),
+        (("rpki",), "is no prefix"),
+        (("192.0.2.0/24", "65536.1"), "AS"),
+    ],
+)
+def test_rpki_refuses_nonsense(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    done = wren("rpki", *words, "--run-dir", tmp_path)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_rpki_as_json_is_the_whole_answer(tmp_path: Path) -> None:
+    handlers = {"rpki": lambda args: CACHES, "validity": lambda args: VALIDITY}
+    with serving(tmp_path, handlers):
+        caches = wren("rpki", "-o", "json", "--run-dir", tmp_path)
+        prefix = wren("rpki", "192.0.2.0/24", "-o", "json", "--run-dir", tmp_path)
+    assert json.loads(caches.stdout) == CACHES
+    assert json.loads(prefix.stdout) == VALIDITY

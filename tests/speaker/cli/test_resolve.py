@@ -24,6 +24,13 @@ def directory(tmp_path: Path) -> Path:
     )
 
 
+def test_without_a_directory_it_is_the_datastore(directory: Path) -> None:
+    wanted = wren("resolve", "--node", "r1", directory).stdout
+    env = {"WREN_DATASTORE": str(directory)}
+    assert wren("resolve", "--node", "r1", env=env).stdout == wanted
+    assert wren("resolve", "--node", "r1", "--datastore", directory).stdout == wanted
+
+
 def test_text_shows_node_peers_and_what_is_not_default(directory: Path) -> None:
     done = wren("resolve", "--node", "r1", directory)
     assert done.exit_code == 0
@@ -49,12 +56,15 @@ def test_text_shows_node_peers_and_what_is_not_default(directory: Path) -> None:
 def test_json_has_the_promised_shape(directory: Path) -> None:
     done = wren("resolve", "--node", "r1", directory, "-o", "json")
     plan = json.loads(done.stdout)
-    keys = ("node", "asNumber", "routerID", "listenPort", "peers", "blocks", "staticRoutes")
-    assert tuple(plan) == keys
+    assert tuple(plan) == (
+        *("node", "asNumber", "routerID", "listenPort", "peers", "blocks", "staticRoutes"),
+        "serviceRanges",
+    )
     assert tuple(plan["peers"][0]) == (
         *("name", "address", "port", "family", "localAS", "remoteAS", "passive", "sourceAddress"),
         *("rrClient", "clusterID", "password", "ttlSecurity", "allowLocalAS", "nextHopMode"),
-        *("restartTime", "restartMode", "keepaliveTime", "bfd", "gatewayMode", "filters"),
+        *("restartTime", "restartMode", "keepaliveTime", "bfd", "gatewayMode", "table"),
+        *("filters", "extensions"),
     )
     assert plan["staticRoutes"] == [{"prefix": "10.65.0.0/26", "type": "blackhole"}]
 

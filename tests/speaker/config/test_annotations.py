@@ -6,11 +6,14 @@ from dataclasses import fields
 
 import pytest
 
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, NAMES
 from policy.roles import Role
-from speaker.config.annotations import KEYS, ConfigurationOptions, Key, PeerOptions, peer_options
+from speaker.config.add_path import AddPath, AddPathMode
+from speaker.config.annotations import ConfigurationOptions, PeerOptions, peer_options
+from speaker.config.keys import KEYS, Key
 from speaker.config.kinds import Kind
 from speaker.config.limits import LimitAction, Limits, PrefixLimit, parse_limits
+from speaker.config.requirements import Requirement
 from speaker.config.scalars import ScalarError
 
 
@@ -34,16 +37,25 @@ def test_other_keys_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("on", "both"), ("true", "both"), ("off", "off"), ("false", "off"), ("Send", "send")],
+    [
+        ("on", AddPath(AddPathMode.BOTH)),
+        ("true", AddPath(AddPathMode.BOTH)),
+        ("off", AddPath()),
+        ("false", AddPath()),
+        ("Send", AddPath(AddPathMode.SEND)),
+        ("send 2", AddPath(AddPathMode.SEND, 2)),
+        (" both  4 ", AddPath(AddPathMode.BOTH, 4)),
+    ],
 )
-def test_add_path_takes_switches_and_directions(text: str, value: str) -> None:
+def test_add_path_takes_switches_directions_and_a_number(text: str, value: AddPath) -> None:
     assert peer_options({}, {"wren.bgp/addPath": text}).add_path == value
 
 
 @pytest.mark.parametrize(
     ("text", "limits"),
     [
-        ("1000", ((IPV4_UNICAST, PrefixLimit(1000)), (IPV6_UNICAST, PrefixLimit(1000)))),
+        ("1000", tuple((family, PrefixLimit(1000)) for family in sorted(NAMES.values()))),
+        ("vpnv4 7", ((NAMES["ipv4-vpn"], PrefixLimit(7)),)),
         (
             "IPv6 5 drop, ipv4 10 80% restart 300",
             (
@@ -81,6 +93,26 @@ def test_a_name_is_the_nodes_or_none_or_another(text: str, name: str) -> None:
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ScalarError):
         peer_options({}, {"wren.bgp/fqdn": text})
+
+
+def test_ipv6_next_hops_of_ipv4_routes_are_on_or_off() -> None:
+    """RFC 8950 §4."""
+    assert peer_options({}, {"wren.bgp/extendedNextHop": "on"}).extended_next_hop is True
+    assert peer_options({}, {}).extended_next_hop is None
+    with pytest.raises(ScalarError):
+        peer_options({}, {"wren.bgp/extendedNextHop": "ipv6"})
+
+
+def test_requirements_are_words_in_any_order_and_case() -> None:
+    found = peer_options({}, {"wren.bgp/require": "AddPath, families routeRefresh"}).require
+    assert found == (Requirement.FAMILIES, Requirement.ROUTE_REFRESH, Requirement.ADD_PATH)
+    assert len({each.code for each in Requirement}) == len(Requirement)
+
+
+@pytest.mark.parametrize("text", ["", ",", "everything", "families,more"])
+def test_requirements_that_nobody_knows_are_refused(text: str) -> None:
+    with pytest.raises(ScalarError):
+        peer_options({}, {"wren.bgp/require": text})
 
 
 def test_a_role_is_one_of_five_words() -> None:

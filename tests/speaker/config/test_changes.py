@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,18 +13,23 @@ from hypothesis import strategies as st
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from policy.filters import Action, Rule
 from policy.roles import Role
-from speaker.config.annotations import AddPathMode
+from speaker.config.add_path import AddPathMode
 from speaker.config.changes import (
     ON_CHANGE,
     AddPeer,
     Change,
     KeepPeer,
+    Rebalance,
     RefilterIn,
     RefilterOut,
     Regroup,
     RemovePeer,
     RenamePeer,
     ResetPeer,
+    SetBfdTimers,
+    SetCaches,
+    SetDecision,
+    SetDeferral,
     SetIdentity,
     SetIgnoredInterfaces,
     SetListen,
@@ -32,11 +37,13 @@ from speaker.config.changes import (
     SetMode,
     SetOriginations,
     SetPolicy,
+    SetResilience,
     SetStaticRoutes,
     UpdatePeer,
     changes,
     with_standing,
 )
+from speaker.config.key_values import AigpMode, BlackholeMode
 from speaker.config.limits import PrefixLimit
 from speaker.config.plan import (
     GatewayMode,
@@ -48,6 +55,7 @@ from speaker.config.plan import (
     RestartMode,
     Secret,
 )
+from speaker.config.requirements import Requirement
 from speaker.config.views import describe
 from tests.support.resources import block, document, node, peer, plan, settings
 
@@ -79,19 +87,34 @@ OTHER_VALUES: dict[str, Any] = {
     "connect_retry": 1.0,
     "connect_delay": 1.0,
     "idle_hold": (1.0, 2.0),
+    "send_hold_time": 99.0,
+    "delay_open": 3.0,
     "restart_time": 60,
     "restart_mode": RestartMode.LONG_LIVED,
     "graceful_restart": False,
     "add_path": AddPathMode.OFF,
+    "best_paths": 2,
     "enhanced_refresh": False,
     "extended_messages": True,
+    "extended_next_hop": True,
     "role": Role.PEER,
     "strict_role": True,
     "fqdn": "a.example",
     "software_version": True,
+    "weight": 3,
+    "graceful_shutdown": True,
+    "blackhole": BlackholeMode.HOSTS,
+    "enforce_first_as": True,
+    "as_sets": False,
+    "aigp": AigpMode.ORIGINATE,
+    "four_octet_as": False,
+    "require": (Requirement.FAMILIES,),
     "max_prefixes": ((IPV4_UNICAST, PrefixLimit(1000)),),
+    "max_prefixes_out": ((IPV4_UNICAST, PrefixLimit(1000)),),
     "bfd": True,
     "gateway_mode": GatewayMode.DIRECT,
+    "table": 500,
+    "extensions": (("colour", "green"),),
     "filters": ("f",),
     "import_rules": ((IPV4_UNICAST, (RULE,)),),
     "export_rules": ((IPV4_UNICAST, (RULE,)),),
@@ -100,7 +123,12 @@ OTHER_VALUES: dict[str, Any] = {
 
 def edited(field: str) -> Plan:
     """Give the base plan with one field of one peer changed."""
-    changed = replace(BASE.peers[NAME], **{field: OTHER_VALUES[field]})
+    return with_values(**{field: OTHER_VALUES[field]})
+
+
+def with_values(**values: object) -> Plan:
+    """Give the base plan with fields of one peer changed."""
+    changed = replace(BASE.peers[NAME], **cast("dict[str, Any]", values))
     return replace(BASE, peers={**BASE.peers, NAME: changed})
 
 
@@ -116,7 +144,9 @@ def test_every_field_of_a_peer_says_what_its_change_costs() -> None:
 
 @pytest.mark.parametrize("field", [name for name in ON_CHANGE if name != "name"])
 def test_a_changed_field_costs_what_it_says(field: str) -> None:
-    found = changes(BASE, edited(field))
+    # The first password costs more than any later one.
+    base = with_values(password=Secret(b"used")) if field == "password" else BASE
+    found = changes(base, edited(field))
     cost = ON_CHANGE[field]
     expected: list[str] = []
     if cost & OnChange.RESET:
@@ -126,13 +156,16 @@ def test_a_changed_field_costs_what_it_says(field: str) -> None:
             (OnChange.REFILTER_IN, "RefilterIn"),
             (OnChange.REFILTER_OUT, "RefilterOut"),
             (OnChange.REGROUP, "Regroup"),
+            (OnChange.REBALANCE, "Rebalance"),
         ):
             if cost & what:
                 expected.append(word)
         expected = expected or ["UpdatePeer"]
     assert kinds(found) == expected
     for change in found:
-        assert isinstance(change, ResetPeer | RefilterIn | RefilterOut | Regroup | UpdatePeer)
+        assert isinstance(
+            change, ResetPeer | RefilterIn | RefilterOut | Regroup | Rebalance | UpdatePeer
+        )
         assert (change.name, change.fields) == (NAME, (field,))
         assert change.plan == edited(field).peers[NAME]
 
@@ -142,6 +175,15 @@ def test_a_reset_says_why_and_hides_passwords() -> None:
     assert change.describe() == f"resets the session of {NAME}: peer AS 65000 → 65001"
     (change,) = changes(BASE, edited("password"))
     assert change.describe() == f"resets the session of {NAME}: password"
+
+
+def test_only_the_first_password_costs_the_session() -> None:
+    """One that stands without is ended; one that stands with another goes on with that."""
+    used = with_values(password=Secret(b"used"))
+    for other in (edited("password"), BASE):
+        (change,) = changes(used, other)
+        assert change.describe() == f"{NAME} takes over password from its next session on; no reset"
+    assert kinds(changes(used, with_values(password=Secret(b"used")))) == []
 
 
 def test_a_reset_makes_gentler_changes_needless() -> None:
@@ -272,6 +314,11 @@ def test_a_new_as_of_the_node_resets_sessions() -> None:
     [
         (settings("node.a", listenPort=1790), SetListen),
         (settings("node.a", logSeverityScreen="Debug"), SetLogSeverity),
+        (settings("node.a", annotations={"wren.bgp/alwaysCompareMED": "on"}), SetDecision),
+        (settings("node.a", annotations={"wren.bgp/resilientGroups": "128"}), SetResilience),
+        (document("RPKICache", "c", {"address": "192.0.2.1"}), SetCaches),
+        (settings("node.a", annotations={"wren.bgp/selectionDeferral": "9"}), SetDeferral),
+        (document("BFDConfiguration", "b", {"interfaces": [{"multiplier": 3}]}), SetBfdTimers),
         (settings(ignoredInterfaces=["eth0"]), SetIgnoredInterfaces),
         (settings(ipv6NormalRoutePriority=5), SetPolicy),
         (document("IPPool", "p", {"cidr": "10.1.0.0/16"}), SetPolicy),
@@ -282,6 +329,43 @@ def test_an_edit_of_the_node_leaves_sessions_alone(edit: dict[str, Any], kind: t
     (change,) = changes(BASE, new)
     assert isinstance(change, kind)
     assert change.describe()
+
+
+def test_caches_come_go_and_move_without_touching_a_session() -> None:
+    def asking(*addresses: str, **spec: str) -> Plan:
+        caches = [
+            document("RPKICache", f"c{n}", {"address": address, **spec})
+            for n, address in enumerate(addresses)
+        ]
+        return plan("a", A, B, *caches)
+
+    named = "rpki.example.net"
+    plans = [asking(), asking("192.0.2.1", "2001:db8::1"), asking(named)]
+    plans += [asking(named, retryInterval="1m"), asking()]
+    said = [change.describe() for old, new in pairwise(plans) for change in changes(old, new)]
+    assert said == [
+        "asks caches of RPKI: also c0 at 192.0.2.1:323, also c1 at [2001:db8::1]:323",
+        (
+            "asks caches of RPKI: c0 at rpki.example.net:323, no longer at 192.0.2.1:323,"
+            " no longer c1"
+        ),
+        "asks caches of RPKI: c0 with other intervals or limits",
+        "asks caches of RPKI: no longer c0",
+    ]
+
+
+def test_resilience_says_whether_routes_are_replaced() -> None:
+    def keeping(text: str) -> Plan:
+        return plan("a", A, B, settings(annotations={"wren.bgp/resilientGroups": text}))
+
+    plans = [keeping(text) for text in ("off", "128", "128 idle 60", "256 idle 60", "off")]
+    said = [change.describe() for old, new in pairwise(plans) for change in changes(old, new)]
+    assert said == [
+        "keeps flows by groups of 128 idle 120; replaces kernel routes in place",
+        "keeps flows by groups of 128 idle 60; changes groups in place",
+        "keeps flows by groups of 256 idle 60; replaces kernel routes in place",
+        "keeps flows no more; replaces kernel routes in place",
+    ]
 
 
 def test_a_new_block_is_a_route_an_announcement_and_a_policy() -> None:

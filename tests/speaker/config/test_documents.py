@@ -137,10 +137,13 @@ def test_anchors_and_merges_unfold() -> None:
     assert tree["other"] == {"a": 1, "b": 3}
 
 
-def test_a_key_given_twice_is_refused() -> None:
-    problem = refused("spec:\n  a: 1\n  a: 2\n")
+def test_a_key_given_twice_costs_no_more_than_itself() -> None:
+    (document,) = parse_documents("spec:\n  a: 1\n  a: 2\n  b: 3\n", "f.yaml")
+    assert isinstance(document, Document)
+    (problem,) = document.problems
     assert (problem.rule, problem.line, problem.column) == ("duplicate-key", 3, 3)
     assert problem.field == "spec.a"
+    assert document.tree == {"spec": {"a": 1, "b": 3}}
 
 
 def test_a_bomb_of_aliases_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, NAMES
 from speaker.config.plan import PeerKind, Plan, resolve
 from tests.support.resources import node, peer, plan, resources, settings
 
@@ -43,10 +43,41 @@ def test_a_session_carries_the_family_of_its_address() -> None:
     assert found.peers["Mesh_fd00__2"].families == (IPV6_UNICAST,)
 
 
+def test_the_families_key_takes_families_that_are_relayed() -> None:
+    keys = {"wren.bgp/families": "evpn, VPNv4, ipv4", "wren.bgp/maxPrefixes": "ipv4-vpn 5, ipv6 7"}
+    item = peer("p", peerIP="10.9.9.9", asNumber=1, extensions=keys)
+    [made] = plan("a", node("a", "10.0.0.1"), item).peers.values()
+    assert made.families == (IPV4_UNICAST, NAMES["ipv4-vpn"], NAMES["l2vpn-evpn"])
+    assert [family for family, _ in made.max_prefixes] == [NAMES["ipv4-vpn"]]
+
+
 def test_the_families_key_overrides_the_families() -> None:
     item = peer("p", peerIP="10.9.9.9", asNumber=1, extensions={"wren.bgp/families": "ipv6,ipv4"})
     found = plan("a", node("a", "10.0.0.1"), item)
     assert found.peers["Global_10_9_9_9"].families == (IPV4_UNICAST, IPV6_UNICAST)
+
+
+def link_local(name: str, interface: str, **more: Any) -> dict[str, Any]:
+    keys = {"wren.bgp/interface": interface}
+    return peer(name, peerIP="fe80::2", asNumber=65002, extensions=keys, **more)
+
+
+def test_a_link_local_address_is_another_peer_on_each_link() -> None:
+    """RFC 4007 §11. The node needs no IPv6 address for them, and none is what they come from."""
+    found = plan("r1", node("r1", "10.0.0.1/24"), link_local("p", "eth0"), link_local("q", "eth1"))
+    assert found.conditions == ()
+    assert {name: made.address for name, made in found.peers.items()} == {
+        "Global_fe80__2_eth0": "fe80::2%eth0",
+        "Global_fe80__2_eth1": "fe80::2%eth1",
+    }
+    assert {made.source_address for made in found.peers.values()} == {None}
+    assert {made.families for made in found.peers.values()} == {(IPV6_UNICAST,)}
+
+
+def test_a_link_local_address_is_one_peer_on_one_link() -> None:
+    found = plan("r1", node("r1", "10.0.0.1/24"), link_local("p", "eth0"), link_local("q", "eth0"))
+    assert len(found.peers) == 1
+    assert [condition.reason for condition in found.conditions] == ["DuplicatePeer"]
 
 
 def test_an_explicit_peer_of_a_family_the_node_lacks_is_left_out() -> None:
@@ -269,6 +300,22 @@ def test_a_peer_without_as_is_skipped_alone() -> None:
     assert reasons(found) == ["NoAS"]
 
 
+def test_a_peer_for_no_node_and_one_with_no_node_are_told() -> None:
+    items = [
+        peer("gone", node="x", peerIP="10.9.0.1", asNumber=1),
+        peer("none", nodeSelector="has(x)", peerIP="10.9.0.1", asNumber=1),
+        peer("nobody", node="a", peerSelector="has(x) && !has(y)"),
+    ]
+    found = plan("a", *THREE, OFF, *items)
+    assert names(found) == []
+    assert [(item.resource, item.reason) for item in found.conditions] == [
+        ("BGPPeer/gone", "NoSuchNode"),
+        ("BGPPeer/nobody", "NothingSelected"),
+        ("BGPPeer/none", "NothingSelected"),
+    ]
+    assert found.conditions[1].message == "peerSelector (has(x) && !has(y)) matches no node"
+
+
 # Port.
 
 
@@ -284,6 +331,22 @@ def test_a_peer_ip_of_a_node_with_another_as_does_not() -> None:
     assert found.peers["Node_10_0_0_2"].port == 179
 
 
+def test_selected_and_reverse_peers_have_the_remote_nodes_port() -> None:
+    item = peer("p", node="a", peerSelector="has(rr)")
+    nodes = [node("a", "10.0.0.1"), node("b", "10.0.0.2", rr="")]
+    ports = [settings("node.b", listenPort=1790), settings("node.a", listenPort=1791)]
+    assert list(plan("a", *nodes, OFF, item, *ports).peers) == ["Node_10_0_0_2_port_1790"]
+    assert list(plan("b", *nodes, OFF, item, *ports).peers) == ["Node_10_0_0_1_port_1791"]
+    everybody = settings(nodeToNodeMeshEnabled=False, listenPort=1792)
+    assert list(plan("a", *nodes, item, everybody).peers) == ["Node_10_0_0_2_port_1792"]
+
+
+def test_the_port_of_a_peer_ip_stands_before_that_of_its_node() -> None:
+    item = peer("p", node="a", peerIP="10.0.0.2:1799", asNumber=64512)
+    found = plan("a", *THREE, OFF, item, settings("node.b", listenPort=1790))
+    assert list(found.peers) == ["Node_10_0_0_2_port_1799"]
+
+
 # Passive side.
 
 
@@ -291,6 +354,12 @@ def test_the_passive_side_is_found_by_comparing_text() -> None:
     nodes = [node("a", "10.0.0.9"), node("b", "10.0.0.10")]
     assert not plan("a", *nodes).peers["Mesh_10_0_0_10"].passive
     assert plan("b", *nodes).peers["Mesh_10_0_0_9"].passive
+
+
+def test_the_passive_side_of_ipv6_is_found_by_comparing_canonical_text() -> None:
+    nodes = [node("a", None, "FD00:0::9/64"), node("b", None, "fd00::10/64")]
+    assert not plan("a", *nodes, router_id_env="1.1.1.1").peers["Mesh_fd00__10"].passive
+    assert plan("b", *nodes, router_id_env="1.1.1.1").peers["Mesh_fd00__9"].passive
 
 
 def test_a_global_peer_that_is_a_node_follows_the_same_rule() -> None:

@@ -8,12 +8,29 @@ from typing import Any
 
 import pytest
 
-from fsm.family import IPV4_UNICAST, IPV6_UNICAST
+from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi
+from policy.as_path_regex import AsPathRegex
 from policy.calico import ClusterRoutes, Encap, Pool, PrefixCommunities
-from policy.filters import Action
+from policy.communities import CommunityPattern
+from policy.filters import Action, Direction
 from policy.matching import MatchOperator
-from policy.operations import AddCommunity, PrependAsPath, SetPriority
-from policy.prefix import parse_prefix
+from policy.operations import (
+    AddCommunity,
+    AsOverride,
+    Blackhole,
+    NextHopWord,
+    PrependAsPath,
+    RemoveCommunities,
+    RemovePrivateAs,
+    SetLocalPref,
+    SetMed,
+    SetNextHop,
+    SetPriority,
+)
+from policy.prefix import parse_prefix, show
+from policy.vrps import Validity
+from speaker.config.caches import CachePlan
+from speaker.config.filters import rules_of
 from speaker.config.identity import hashed_router_id
 from speaker.config.plan import (
     AddPathMode,
@@ -26,10 +43,12 @@ from speaker.config.plan import (
     RestartMode,
     Severity,
     StaticRoute,
+    resolve,
 )
 from speaker.config.views import plan_json
 from speaker.errors import ConfigError
-from tests.support.resources import block, document, node, peer, plan, settings
+from speaker.rpki.intervals import Wishes
+from tests.support.resources import block, document, node, peer, plan, resources, settings
 
 A = node("a", "10.0.0.1/24", "fd00::1/64")
 TOR: dict[str, Any] = {"peerIP": "10.9.0.1", "asNumber": 65000}
@@ -152,6 +171,44 @@ def test_plain_policy_announces_networks_and_single_address_blocks() -> None:
     assert found.static_routes == ()
 
 
+def test_each_route_of_our_own_says_which_resource_it_comes_from() -> None:
+    node_network = settings("node.a", annotations={"wren.bgp/networks": "10.8.0.0/16"})
+    default = settings(
+        annotations={"wren.bgp/policy": "plain", "wren.bgp/networks": "10.7.0.0/16"},
+        serviceClusterIPs=[{"cidr": "10.96.0.0/12"}],
+        serviceExternalIPs=[{"cidr": "192.0.2.0/24"}],
+        serviceLoadBalancerIPs=[{"cidr": "198.51.100.0/24"}],
+    )
+    behind = peer("far", peerIP="10.9.0.1", asNumber=65001, reachableBy="10.0.0.254")
+    blocks = [block("10.1.0.0/26", "a"), block("10.1.1.1/32", "a")]
+    found = plan("a", A, default, *blocks, behind)
+    said = {show(item.family.afi, item.nlri): item.because for item in found.originated}
+    assert said == {
+        "10.1.0.0/26": "BlockAffinity/a-10-1-0-0-26",
+        "10.1.1.1/32": "BlockAffinity/a-10-1-1-1-32",
+        "10.7.0.0/16": "BGPConfiguration/default wren.bgp/networks",
+        "10.96.0.0/12": "BGPConfiguration/default serviceClusterIPs",
+        "192.0.2.0/24": "BGPConfiguration/default serviceExternalIPs",
+        "198.51.100.0/24": "BGPConfiguration/default serviceLoadBalancerIPs",
+    }
+    assert {route.because for route in found.static_routes} == {
+        "BlockAffinity/a-10-1-0-0-26",
+        "BGPPeer/far reachableBy",
+    }
+    found = plan("a", A, default, node_network, cluster_ips_env="10.97.0.0/16")
+    assert [item.because for item in found.originated][:2] == [
+        "BGPConfiguration/node.a wren.bgp/networks",
+        "CALICO_ADVERTISE_CLUSTER_IPS in the environment",
+    ]
+
+
+def test_a_rule_of_a_resource_that_is_in_no_file_is_named_without_one() -> None:
+    chain = {"importV4": [{"action": "Accept"}]}
+    [made] = resources(document("BGPFilter", "f", chain)).filters.values()
+    [rule] = rules_of([made], Direction.IMPORT, Afi.IPV4, {})
+    assert rule.origin == "bgpfilter/f importV4[0]"
+
+
 def test_networks_of_the_node_replace_those_of_the_cluster() -> None:
     own = settings("node.a", annotations={"wren.bgp/networks": "10.8.0.0/16"})
     default = settings(annotations={"wren.bgp/policy": "plain", "wren.bgp/networks": "10.7.0.0/16"})
@@ -219,7 +276,7 @@ def test_the_defaults_of_a_peer() -> None:
     assert (found.hold_time, found.keepalive_time) == (240, None)
     assert (found.connect_retry, found.connect_delay, found.idle_hold) == (5, 2, (5, 30))
     assert (found.restart_time, found.restart_mode) == (120, RestartMode.GRACEFUL)
-    assert found.add_path is AddPathMode.BOTH
+    assert (found.add_path, found.best_paths) == (AddPathMode.BOTH, None)
     assert (found.password, found.ttl_security, found.bfd) == (None, 0, False)
     assert found.gateway_mode is GatewayMode.RECURSIVE
 
@@ -239,6 +296,7 @@ def test_plain_policy_has_the_defaults_of_the_standard() -> None:
         ({"numAllowedLocalASNumbers": -3}, "allow_local_as", 0),
         ({"ttlSecurity": 2}, "ttl_security", 2),
         ({"keepaliveTime": "9.5s"}, "keepalive_time", 10),
+        ({"keepaliveTime": "400ms"}, "keepalive_time", None),
         ({"maxRestartTime": "90s"}, "restart_time", 90),
         ({"maxRestartTime": "2h"}, "restart_time", 4095),
         (
@@ -260,6 +318,7 @@ def test_plain_policy_has_the_defaults_of_the_standard() -> None:
         ({"extensions": {"wren.bgp/connectRetry": "1"}}, "connect_retry", 1),
         ({"extensions": {"wren.bgp/idleHold": "1,2"}}, "idle_hold", (1, 2)),
         ({"extensions": {"wren.bgp/addPath": "send"}}, "add_path", AddPathMode.SEND),
+        ({"extensions": {"wren.bgp/addPath": "both 3"}}, "best_paths", 3),
         ({"extensions": {"wren.bgp/gracefulRestart": "off"}}, "graceful_restart", False),
         ({"extensions": {"wren.bgp/passive": "on"}}, "passive", True),
     ],
@@ -286,6 +345,32 @@ def test_keys_in_annotations_count_and_extensions_win() -> None:
     assert (found.hold_time, found.connect_retry) == (30, 2)
 
 
+def test_a_peer_of_an_external_network_has_its_table_or_is_left_out() -> None:
+    networks = settings(annotations={"wren.bgp/externalNetworks": "blue=500"})
+    own = settings("node.a", annotations={"wren.bgp/externalNetworks": "blue=501"})
+    assert tor().table is None
+    assert tor(networks, externalNetwork="blue").table == 500
+    assert tor(networks, own, externalNetwork="blue").table == 501
+    found = plan("a", A, networks, peer("tor", **TOR, externalNetwork="red"))
+    assert found.peers == {}
+    assert [(c.resource, c.reason) for c in found.conditions] == [("BGPPeer/tor", "UnknownNetwork")]
+
+
+def test_how_long_a_restart_waits_is_said_for_the_cluster_or_a_node() -> None:
+    cluster = settings(annotations={"wren.bgp/selectionDeferral": "30"})
+    own = settings("node.a", annotations={"wren.bgp/selectionDeferral": "7.5"})
+    said = [plan("a", A, *documents) for documents in ((), (cluster,), (cluster, own))]
+    assert [each.selection_deferral for each in said] == [120.0, 30.0, 7.5]
+
+
+def test_extensions_of_others_are_kept_and_shown() -> None:
+    keys = {"wren.bgp/holdTime": "30", "vendor": "x y", "another.org/colour": "green"}
+    found = tor(extensions=keys)
+    assert found.extensions == (("another.org/colour", "green"), ("vendor", "x y"))
+    shown = plan_json(plan("a", A, peer("tor", **TOR, extensions=keys)))["peers"][0]
+    assert shown["extensions"] == {"another.org/colour": "green", "vendor": "x y"}
+
+
 FILTER = document(
     "BGPFilter",
     "f",
@@ -309,6 +394,31 @@ FILTER = document(
 )
 
 
+@pytest.mark.parametrize(
+    ("address", "families", "told"),
+    [
+        ("fd31::2", "ipv4,ipv6", ""),
+        ("fd31::2", "ipv4", ""),
+        ("fd31::2", "ipv6", "does not carry ipv4"),
+        ("10.9.0.1", "ipv4,ipv6", "over IPv4"),
+    ],
+)
+def test_ipv6_next_hops_of_ipv4_routes_need_an_ipv6_session_that_carries_ipv4(
+    address: str, families: str, told: str
+) -> None:
+    """RFC 8950 §4."""
+    keys = {"wren.bgp/extendedNextHop": "on", "wren.bgp/families": families}
+    found = plan(
+        "r1",
+        node("r1", "10.0.0.1/24", "fd31::1/64"),
+        peer("p", peerIP=address, asNumber=65002, extensions=keys),
+    )
+    [planned] = found.peers.values()
+    assert planned.extended_next_hop is not bool(told)
+    assert [c.reason for c in found.conditions] == ["NoExtendedNextHop"] * bool(told)
+    assert all(told in condition.message for condition in found.conditions)
+
+
 def test_filters_become_rules_of_the_families_of_the_session() -> None:
     found = tor(FILTER, filters=["f"])
     assert found.filters == ("f",)
@@ -326,7 +436,143 @@ def test_filters_become_rules_of_the_families_of_the_session() -> None:
     assert second.action is Action.REJECT
     both = tor(FILTER, filters=["f"], extensions={"wren.bgp/families": "ipv4,ipv6"})
     ((family, (rule,)),) = both.export_rules
-    assert (family, rule.community) == (IPV6_UNICAST, (1, 2, 3))
+    assert (family, rule.communities) == (IPV6_UNICAST, ((1, 2, 3),))
+
+
+REJECTS = {"wren.bgp/rejectInvalid": "on"}
+
+
+def cache(name: str = "c", **spec: Any) -> dict[str, Any]:
+    return document("RPKICache", name, {"address": "192.0.2.1", **spec})
+
+
+def test_invalid_routes_are_rejected_before_any_filter_is_asked() -> None:
+    found = tor(FILTER, cache(), filters=["f"], extensions=REJECTS)
+    ((_, (first, *others)),) = found.import_rules
+    assert (first.action, first.rpki) == (Action.REJECT, Validity.INVALID)
+    assert len(others) == 2
+    assert found.export_rules == ()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "node_", "peer_", "asn", "rejects"),
+    [
+        ("", "", "", 65000, False),
+        ("on", "", "", 65000, True),
+        ("on", "off", "", 65000, False),
+        ("on", "", "off", 65000, False),
+        ("off", "", "on", 65000, True),
+        ("on", "", "", 64512, False),
+        ("on", "", "on", 64512, True),
+    ],
+)
+def test_the_cluster_says_for_ebgp_whether_invalid_routes_are_rejected_and_a_peer_for_itself(
+    cluster: str, node_: str, peer_: str, asn: int, rejects: bool
+) -> None:
+    key = "wren.bgp/rejectInvalid"
+    found = tor(
+        settings(annotations={key: cluster} if cluster else {}),
+        settings("node.a", annotations={key: node_} if node_ else {}),
+        cache(),
+        asNumber=asn,
+        extensions={key: peer_} if peer_ else {},
+    )
+    rules = [rule.rpki for _, chain in found.import_rules for rule in chain]
+    assert rules == [Validity.INVALID] * rejects
+
+
+def test_caches_are_for_the_nodes_that_their_selector_chooses() -> None:
+    me = node("a", "10.0.0.1/24", edge="yes")
+    there, elsewhere = cache("t", nodeSelector="has(edge)"), cache("e", nodeSelector="!has(edge)")
+    spec = {"port": 8282, "refreshInterval": "90s", "expireInterval": "1h", "maxVRPs": 7}
+    found = plan("a", me, there, elsewhere, cache("own", **spec))
+    assert list(found.caches) == ["own", "t"]
+    assert found.caches["t"] == CachePlan("t", "192.0.2.1", 323, Wishes())
+    assert found.caches["own"] == CachePlan("own", "192.0.2.1", 8282, Wishes(90, None, 3600, 7))
+    assert found.conditions == ()
+
+
+def test_who_asks_what_rpki_says_without_any_cache_is_told() -> None:
+    rules = [{"action": "Reject", "rpki": "Invalid"}]
+    out = document("RoutePolicy", "out", {"exportV4": rules})
+    for spec in ({"extensions": REJECTS}, {"filters": ["out"]}):
+        found = plan("a", A, peer("tor", **{**TOR, **spec}), out)
+        [condition] = found.conditions
+        assert (condition.resource, condition.reason) == ("BGPPeer/tor", "NoCache")
+        assert "every route is NotFound" in condition.message
+
+
+def test_policies_and_filters_are_one_chain() -> None:
+    rules = [{"action": "Reject", "peerType": "iBGP", "reason": "not from within"}]
+    policy = document("RoutePolicy", "p", {"importV4": rules})
+    found = tor(FILTER, policy, filters=["p", "f"])
+    assert found.filters == ("p", "f")
+    ((_, (first, *others)),) = found.import_rules
+    assert first.origin.startswith("routepolicy/p importV4[0] (test.json:")
+    assert (first.action, first.reason) == (Action.REJECT, "not from within")
+    assert [rule.reason for rule in others] == ["", ""]
+
+
+def test_what_a_policy_says_becomes_rules() -> None:
+    policy = document(
+        "RoutePolicy",
+        "p",
+        {
+            "importV4": [
+                {
+                    "action": "Accept",
+                    "asPathRegex": "_65000_",
+                    "communities": {"values": ["65000:*", "1:2"], "match": "All"},
+                    "med": {"min": 5},
+                    "localPreference": {"min": 1, "max": 9},
+                    "nextHops": ["10.0.0.0/8", "fd00::1"],
+                    "neighbors": ["10.9.0.1"],
+                    "operations": [
+                        {"removeCommunities": {"values": ["65000:*:1"]}},
+                        {"setLocalPreference": {"value": 7}},
+                        {"setMED": {"value": 8}},
+                        {"setNextHop": {"value": "10.0.0.9"}},
+                        {"setNextHop": {"value": "PeerAddress"}},
+                        {"blackhole": {}},
+                        {"addCommunity": {"value": "1:2"}},
+                    ],
+                }
+            ],
+            "exportV4": [
+                {
+                    "action": "Accept",
+                    "operations": [
+                        {"asOverride": {}},
+                        {"removePrivateAS": {}},
+                        {"removePrivateAS": {"mode": "All", "replaceAS": True}},
+                    ],
+                }
+            ],
+        },
+    )
+    found = tor(policy, filters=["p"])
+    ((_, (rule,)),) = found.import_rules
+    assert rule.as_path_regex == AsPathRegex("_65000_")
+    assert rule.communities == (CommunityPattern((65000, None)), 1 << 16 | 2)
+    assert rule.every_community
+    assert (rule.med, rule.local_pref) == ((5, 2**32 - 1), (1, 9))
+    assert rule.next_hops == ((4, nlri("10.0.0.0/8")), (16, nlri("fd00::1/128")))
+    assert rule.neighbors == ((4, nlri("10.9.0.1/32")),)
+    assert rule.operations == (
+        RemoveCommunities((CommunityPattern((65000, None, 1)),)),
+        SetLocalPref(7),
+        SetMed(8),
+        SetNextHop(bytes((10, 0, 0, 9))),
+        SetNextHop(NextHopWord.PEER_ADDRESS),
+        Blackhole(),
+        AddCommunity(1 << 16 | 2),
+    )
+    ((_, (sent,)),) = found.export_rules
+    assert sent.operations == (
+        AsOverride(),
+        RemovePrivateAs(),
+        RemovePrivateAs(everywhere=True, replace=True),
+    )
 
 
 def test_a_filter_that_does_not_exist_is_skipped_and_told() -> None:
@@ -356,6 +602,15 @@ def test_a_missing_secret_means_no_password_and_an_error() -> None:
     found = plan("a", A, WITH_PASSWORD)
     assert found.peers["Global_10_9_0_1"].password is None
     assert [condition.reason for condition in found.conditions] == ["NoPassword"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_empty_key_is_a_missing_one(strict: bool) -> None:
+    """The system takes none, and would go on unsigned."""
+    found = resolve(resources(A, WITH_PASSWORD, secret("")), "a", strict_secrets=strict)
+    assert [peer.password for peer in found.peers.values()] == [None] * (not strict)
+    [condition] = [each for each in found.conditions if each.reason == "NoPassword"]
+    assert condition.message.startswith("key k of Secret s is empty; the session")
 
 
 def test_a_password_that_is_too_long_skips_the_peer() -> None:
@@ -416,7 +671,9 @@ def test_the_plan_as_json() -> None:
                 "keepaliveTime": None,
                 "bfd": False,
                 "gatewayMode": "Recursive",
+                "table": None,
                 "filters": [],
+                "extensions": {},
             }
         ],
         "blocks": ["10.1.0.0/26"],
@@ -424,4 +681,27 @@ def test_the_plan_as_json() -> None:
             {"prefix": "10.1.0.0/26", "type": "blackhole"},
             {"prefix": "10.9.0.1/32", "via": "10.0.0.254"},
         ],
+        "serviceRanges": [],
     }
+
+
+# Pools.
+
+
+@pytest.mark.parametrize(
+    ("cidrs", "expected"),
+    [
+        (["10.0.0.0/16", "10.1.0.0/16", "fd00::/64"], []),
+        (["10.0.0.0/16", "10.0.1.0/24", "10.0.2.0/24"], ["p1", "p2"]),
+        (["10.0.1.0/24", "10.0.0.0/16"], ["p0"]),
+        (["10.0.0.0/16", "10.0.0.0/16"], ["p1"]),
+        (["10.0.0.0/8", "10.0.0.0/26", "11.0.0.0/26"], ["p1"]),
+        (["fd00::/48", "fd00:0:0:1::/64"], ["p1"]),
+    ],
+)
+def test_pools_that_overlap_are_a_condition(cidrs: list[str], expected: list[str]) -> None:
+    pools = [document("IPPool", f"p{number}", {"cidr": cidr}) for number, cidr in enumerate(cidrs)]
+    found = plan("a", node("a", "10.200.0.1"), *pools).conditions
+    assert [item.resource for item in found if item.reason == "PoolsOverlap"] == [
+        f"IPPool/{name}" for name in expected
+    ]

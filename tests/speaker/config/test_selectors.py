@@ -21,7 +21,18 @@ from speaker.config.selectors import (
     parse_selector,
 )
 
-LABELS = {"rack": "r1", "role": "frontend", "empty": "", "in": "x", "quote": 'say "hi"'}
+LABELS = {
+    "rack": "r1",
+    "role": "frontend",
+    "empty": "",
+    "in": "x",
+    "has": "y",
+    "all": "z",
+    "contains": "c",
+    "a/b.c-d_e": "path",
+    "quote": 'say "hi"',
+    "lines": "one\ntwo",
+}
 
 HOLDS = [
     "",
@@ -54,6 +65,31 @@ HOLDS = [
     "role endswith 'end'",
     "in == 'x'",
     "in in {'x'}",
+    "has == 'y'",
+    "has(has)",
+    "all == 'z' && all()",
+    "contains contains 'c'",
+    "has(in) && has(contains)",
+    "a/b.c-d_e == 'path'",
+    "has(a/b.c-d_e)",
+    "rack in {'r1'} && !has(not) && !has(starts)",
+    "lines == 'one\ntwo'",
+    "quote contains \"'\" || quote contains '\"'",
+    "role contains ''",
+    "empty contains ''",
+    "empty starts with ''",
+    "empty ends with ''",
+    "empty in {''}",
+    "empty not in {'r1'}",
+    "empty != 'r1'",
+    "role starts\twith 'front'",
+    "missing != ''",
+    "missing not in {''}",
+    "rack in { 'r1' , }",
+    "rack contains'r'",
+    "all()||has(missing)",
+    "has(missing) && has(missing) || all()",
+    "!(has(missing) && all())",
     "empty == ''",
     "quote == 'say \"hi\"'",
     "rack == 'r1' && role == 'frontend'",
@@ -79,6 +115,18 @@ FAILS = [
     "missing starts with ''",
     "missing ends with ''",
     "role contains 'back'",
+    "role starts with 'end'",
+    "role ends with 'front'",
+    "role starts with 'Front'",
+    "empty != ''",
+    "empty == 'x'",
+    "missing == ''",
+    "missing in {''}",
+    "empty not in {''}",
+    "!global()",
+    "!!has(missing)",
+    "has(missing) || has(missing) && all()",
+    "has(missing) && (has(missing) || all())",
     "rack == 'r1' && has(missing)",
     "(rack == 'r1' || has(missing)) && has(missing)",
     "! rack == 'r1' && role == 'frontend'",
@@ -101,6 +149,27 @@ ERRORS = [
     ("rack in {'r1' 'r2'}", 14, ","),
     ("rack in {,}", 9, "string"),
     ("rack ~ 'r1'", 5, "operator"),
+    ('rack == "r1', 8, "not closed"),
+    ("rack == 'r1\"", 8, "not closed"),
+    ("rack == {'r1'}", 8, "quoted string"),
+    ("rack in {'r1'", 13, "expected"),
+    ("rack in {'r1',,}", 14, "string"),
+    ("rack not 'r1'", 5, "operator"),
+    ("rack starts 'r1'", 5, "operator"),
+    ("rack starts with", 16, "quoted string"),
+    ("rack notstarts with 'r'", 5, "operator"),
+    ("rack containsx 'r1'", 5, "operator"),
+    ("! ", 2, "label name"),
+    ("()", 1, "label name"),
+    ("rack == 'r1' & has(a)", 13, "not expected"),
+    ("rack == 'r1' | has(a)", 13, "not expected"),
+    ("rack == 'r1' || || has(a)", 16, "label name"),
+    ("has(a b)", 4, "one label"),
+    ("has('a')", 4, "one label"),
+    ("Has(a)", 3, "operator"),
+    ("rack == 'r1'\r", 12, "not expected"),
+    ("\nrack == 'r1'", 0, "not expected"),
+    (f"{'a' * 513} == 'x'", 0, "512"),
     ("rack\n== 'r1'", 4, "operator"),
     ("rack == 'r1'\n", 12, "not expected"),
     ("rack = 'r1'", 5, "operator"),
@@ -128,6 +197,13 @@ CANONICAL = [
     ("((has(a)))", "has(a)"),
     ("a == 'say \"hi\"'", "a == 'say \"hi\"'"),
     ("global()", "global()"),
+    ("global( )||all()", "(global() || all())"),
+    ("!(a == 'b' && c == 'd')", '!(a == "b" && c == "d")'),
+    ("(a == 'b' && c == 'd') && e == 'f'", '((a == "b" && c == "d") && e == "f")'),
+    ("has( a )", "has(a)"),
+    ("a in {'say \"hi\"', 'b',}", 'a in {"b", \'say "hi"\'}'),
+    ("a == 'it is'", 'a == "it is"'),
+    ("a contains  'b'", 'a contains "b"'),
 ]
 
 
@@ -160,6 +236,13 @@ def test_the_unique_id_depends_on_the_canonical_text_alone() -> None:
     assert first.uid == second.uid
     assert first.uid.startswith("s:")
     assert len(first.uid) == 2 + 38
+
+
+def test_all_nodes_of_a_selector_are_given() -> None:
+    selector = parse_selector("!(has(a) || global()) && b in {'c'}")
+    assert [type(node).__name__ for node in selector.nodes()] == [
+        *("And", "Not", "Or", "Has", "All", "InSet")
+    ]
 
 
 names = st.text("abcXYZ019_./-", min_size=1, max_size=6)

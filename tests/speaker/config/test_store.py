@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from speaker.config.kinds import Kind
 from speaker.config.reading import read_file
 from speaker.config.store import build
-from tests.support.resources import node, peer, resources, settings
+from speaker.errors import ConfigError
+from tests.support.resources import document, node, peer, resources, settings
 
 TOR = {"peerIP": "10.9.0.1", "asNumber": 65000}
 
@@ -46,3 +49,34 @@ def test_a_name_in_force_is_not_taken_over_by_a_newcomer() -> None:
     built, (problem,) = build([*newcomer, *holder], {(Kind.BGP_PEER, "p"): "b.json"})
     assert built.peers["p"].spec.filters == []
     assert problem.file == "a.json"
+
+
+FILTER = json.dumps(document("BGPFilter", "f", {}))
+POLICY = json.dumps(document("RoutePolicy", "f", {}))
+
+
+def test_of_a_filter_and_a_policy_of_one_name_the_first_stays() -> None:
+    built, (problem,) = build([*read_file(FILTER, "a.json"), *read_file(POLICY, "b.json")])
+    assert (list(built.filters), list(built.policies)) == (["f"], [])
+    assert (problem.file, problem.field, problem.rule) == (
+        "b.json",
+        "metadata.name",
+        "duplicate-name",
+    )
+    assert "BGPFilter f in a.json:1" in problem.message
+    assert "another name" in problem.message
+
+
+def test_a_name_in_force_is_not_taken_over_by_the_other_kind() -> None:
+    both = [*read_file(POLICY, "a.json"), *read_file(FILTER, "a.json")]
+    built, (problem,) = build(both, {(Kind.BGP_FILTER, "f"): "a.json"})
+    assert (list(built.filters), list(built.policies)) == (["f"], [])
+    assert "RoutePolicy" not in problem.message
+
+
+def test_whoever_makes_a_set_of_both_is_told() -> None:
+    policies = resources(document("RoutePolicy", "f", {}))
+    with pytest.raises(ConfigError, match="both a BGPFilter and a RoutePolicy are called f"):
+        resources(document("BGPFilter", "f", {})).amended(policies.policies.values(), ())
+    assert resources(document("RoutePolicy", "f", {})).filter("f") == policies.policies["f"]
+    assert policies.filter("g") is None

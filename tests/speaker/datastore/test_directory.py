@@ -21,7 +21,7 @@ from speaker.datastore.directory import (
     load_resources,
 )
 from speaker.errors import ConfigError
-from tests.support.resources import node, peer, settings
+from tests.support.resources import document, node, peer, settings
 
 TOR = {"peerIP": "10.9.0.1", "asNumber": 65000}
 
@@ -136,7 +136,7 @@ def test_resources_that_must_all_be_valid_are_or_are_not(tmp_path: Path) -> None
 
 
 def test_warnings_are_told(tmp_path: Path) -> None:
-    write(tmp_path / "x.yaml", peer("p", **TOR, ttlSecurity=1))
+    write(tmp_path / "x.yaml", settings(serviceExternalIPs=[{"cidr": "192.0.2.7/32"}]))
     (warning,) = load_directory(tmp_path).warnings
     assert warning.rule == "no-effect"
 
@@ -282,3 +282,26 @@ async def test_a_mounted_config_map_is_followed(tmp_path: Path) -> None:
         (tmp_path / "..new").symlink_to("..two")
         os.replace(tmp_path / "..new", tmp_path / "..data")
         await watched.peers("q")
+
+
+@pytest.mark.asyncio
+async def test_a_filter_stays_in_force_until_a_policy_of_its_name_is_valid(tmp_path: Path) -> None:
+    write(tmp_path / "x.yaml", document("BGPFilter", "f", {"importV4": [{"action": "Reject"}]}))
+    async with watching(tmp_path) as watched:
+        write(tmp_path / "x.yaml", document("RoutePolicy", "f", {"importV4": [{}]}))
+        await watched.rules("required")
+        assert list(watched.snapshots[-1].filters) == ["f"]
+        write(tmp_path / "x.yaml", document("RoutePolicy", "f", {}))
+        await watched.until(lambda: list(watched.snapshots[-1].policies) == ["f"])
+        await watched.rules()
+        assert not watched.snapshots[-1].filters
+
+
+@pytest.mark.asyncio
+async def test_a_policy_does_not_take_the_name_of_a_filter_in_force(tmp_path: Path) -> None:
+    write(tmp_path / "x.yaml", document("BGPFilter", "f", {}))
+    async with watching(tmp_path) as watched:
+        write(tmp_path / "a.yaml", document("RoutePolicy", "f", {}))
+        await watched.rules("duplicate-name")
+        assert watched.results[-1].problems[0].file == str(tmp_path / "a.yaml")
+        assert (list(watched.snapshots[-1].filters), len(watched.snapshots)) == (["f"], 1)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from policy.path import Hop
 from policy.prefix import Nlri, parse_prefix
-from speaker.kernel.fib import MAX_THEFTS
 from speaker.kernel.routes import (
     Forwarding,
     RouteConflict,
@@ -20,6 +19,7 @@ from speaker.kernel.routes import (
     Swept,
 )
 from speaker.kernel.stamps import Verb
+from speaker.kernel.thefts import MAX_THEFTS
 from speaker.kernel.troubles import LONGEST_PAUSE
 from speaker.rib.underlay import RouteKind
 from tests.support.tables import OTHERS, World

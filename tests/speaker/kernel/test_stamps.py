@@ -10,7 +10,7 @@ from policy.path import Hop
 from policy.prefix import WIDTH, Nlri, pack
 from speaker.kernel.messages import RouteReader, messages
 from speaker.kernel.routes import Forwarding, Forwardings, normal
-from speaker.kernel.stamps import SEQUENCES, Stamp, Stamps, Verb, encode
+from speaker.kernel.stamps import Stamp, Stamps, Verb, encode
 from speaker.rib.underlay import RouteKind
 
 afis = st.sampled_from([Afi.IPV4, Afi.IPV6])
@@ -40,13 +40,18 @@ def forwardings(afi: Afi) -> st.SearchStrategy[Forwarding]:
         st.integers(0, 2**32 - 1),
         st.booleans(),
     )
+    named = st.builds(
+        Forwarding,
+        metric=st.integers(0, 2**32 - 1),
+        nexthop=st.integers(1, 2**32 - 1),
+    )
     other = st.builds(
         Forwarding,
         st.sampled_from([RouteKind.BLACKHOLE, RouteKind.UNREACHABLE]),
         st.just(()),
         st.integers(0, 2**32 - 1),
     )
-    return unicast | other
+    return unicast | named | other
 
 
 cases = afis.flatmap(
@@ -67,7 +72,7 @@ def test_each_stamped_message_is_what_pyroute2_encodes(
     case: tuple[Afi, Verb, Forwarding, list[Nlri], int, int],
 ) -> None:
     afi, verb, forwarding, nlris, table, protocol = case
-    stamped = Stamps(table, protocol).get(verb, afi, forwarding).ink(nlris, SEQUENCES)
+    stamped = Stamps(table, protocol).get(verb, afi, forwarding).ink(nlris)
     expected = [
         encode(verb, afi, nlri, forwarding, table=table, protocol=protocol, sequence=n)
         for n, nlri in enumerate(nlris)
@@ -81,7 +86,7 @@ def test_what_is_stamped_is_read_back(
     case: tuple[Afi, Verb, Forwarding, list[Nlri], int, int],
 ) -> None:
     afi, _, forwarding, nlris, table, protocol = case
-    data = Stamps(table, protocol).get(Verb.ADD, afi, forwarding).ink(nlris, SEQUENCES)
+    data = bytes(Stamps(table, protocol).get(Verb.ADD, afi, forwarding).ink(nlris))
     reader = RouteReader(Forwardings())
     for nlri, message in zip(nlris, messages(data), strict=True):
         read = reader.read(data, message.start, message.end)
@@ -96,6 +101,7 @@ def test_what_is_stamped_is_read_back(
         expected = normal(afi, forwarding)
         got = read[1].forwarding
         assert (expected.kind, expected.hops, expected.metric) == (got.kind, got.hops, got.metric)
+        assert expected.nexthop == got.nexthop == read[1].nexthop
         # Taking gateways as neighbours has a meaning only where there is one.
         assert got.onlink == (forwarding.onlink and not gatewayless)
 

@@ -3,120 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from fsm.family import Afi
-from policy.path import Hop
-from policy.prefix import Nlri, parse_prefix
+from policy.prefix import Nlri
 from speaker.errors import KernelError
 from speaker.kernel.routes import (
     AddressesChanged,
     Forwarding,
-    KernelEvent,
     KernelFailed,
     LinksChanged,
     RouteConflict,
     RoutesChanged,
     RoutesRefused,
     RoutesRepaired,
-    Snapshot,
 )
-from speaker.kernel.thread import Kernel
 from speaker.rib.underlay import RouteKind
+from tests.support.kernels import (
+    BLACKHOLE,
+    IPV4,
+    IPV6,
+    UNREACHABLE,
+    Running,
+    address,
+    many,
+    nlri,
+    plain,
+    routes,
+    routes6,
+    running,
+    via,
+    wires,
+)
 from tests.support.netns import in_namespace, needs_namespaces, route_monitor, sh, wait_until
-
-IPV4, IPV6 = Afi.IPV4, Afi.IPV6
-
-
-def nlri(text: str) -> Nlri:
-    return parse_prefix(text)[1]
-
-
-def address(text: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
-
-
-def via(*gateways: str, metric: int = 0, **more: Any) -> Forwarding:
-    v0 = socket.if_nametoindex("v0")
-    return Forwarding(hops=tuple(Hop(v0, address(g)) for g in gateways), metric=metric, **more)
-
-
-BLACKHOLE = Forwarding(RouteKind.BLACKHOLE)
-UNREACHABLE = Forwarding(RouteKind.UNREACHABLE)
-
-
-def many(count: int) -> list[Nlri]:
-    return [bytes((24, 20 + (n >> 16), n >> 8 & 255, n & 255)) for n in range(count)]
-
-
-def wires() -> None:
-    """Two links: v0 with addresses of both families, w0 with its own subnet.
-
-    Link-local addresses are not made: they would come some time later, and be news.
-    """
-    sh("""
-        ip link add v0 type veth peer name v1
-        ip link add w0 type veth peer name w1
-        ip link set v0 addrgenmode none
-        ip link set v1 addrgenmode none
-        ip link set w0 addrgenmode none
-        ip link set w1 addrgenmode none
-        ip addr add 10.1.1.1/24 dev v0
-        ip addr add 10.1.2.1/24 dev w0
-        ip addr add 2001:db8:1::1/64 dev v0 nodad
-        ip link set v0 up
-        ip link set v1 up
-        ip link set w0 up
-        ip link set w1 up
-    """)
-
-
-class Running:
-    """A started kernel and what it has told."""
-
-    def __init__(self, **options: Any) -> None:
-        self.events: list[KernelEvent] = []
-        self.kernel = Kernel(on_events=self.events.extend, **options)
-        self.snapshot: Snapshot = self.kernel.start()
-
-    def install(self, afi: Afi, *batch: tuple[Forwarding | None, list[str] | list[Nlri]]) -> None:
-        self.kernel.install(
-            afi,
-            [
-                (f, [nlri(p) if isinstance(p, str) else p for p in prefixes])
-                for f, prefixes in batch
-            ],
-        )
-        self.kernel.wait_drained(60)
-
-    def told(self, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-@contextmanager
-def running(**options: Any) -> Iterator[Running]:
-    started = Running(**options)
-    try:
-        yield started
-    finally:
-        started.kernel.stop()
-
-
-def routes(selector: str = "proto bird") -> list[str]:
-    lines = sh(f"ip route show {selector}").replace("\n\t", " ")
-    return [" ".join(line.split()) for line in lines.splitlines()]
-
-
-def routes6(selector: str = "proto bird") -> list[str]:
-    lines = sh(f"ip -6 route show {selector}").replace("\n\t", " ")
-    return [" ".join(line.replace("pref medium", "").split()) for line in lines.splitlines()]
 
 
 @in_namespace
@@ -262,7 +184,8 @@ def test_what_others_do_to_our_ipv4_route_is_repaired(meddling: str) -> None:
     @in_namespace
     def repaired() -> None:
         wires()
-        with running() as r:
+        # iproute2 cannot flush routes that name objects.
+        with running(nexthop_objects="flush" not in meddling) as r:
             r.install(IPV4, (via("10.1.1.2"), ["10.9.0.0/24"]))
             sh(meddling)
             wait_until(
@@ -290,7 +213,7 @@ def test_what_others_do_to_our_ipv6_multipath_route_is_repaired(meddling: str) -
     @in_namespace
     def repaired() -> None:
         wires()
-        with running() as r:
+        with running(nexthop_objects="flush" not in meddling) as r:
             r.install(IPV6, (via("2001:db8:1::2", "2001:db8:1::3"), ["2001:db8:a::/48"]))
             good = routes6("2001:db8:a::/48")
             sh(meddling)
@@ -321,13 +244,39 @@ def test_a_new_kernel_object_adopts_and_removes_no_wanted_route() -> None:
         second.kernel.sweep(IPV4)
         second.kernel.sweep(IPV6)
         second.kernel.wait_drained(5)
-    told = [" ".join(line.split()) for line in lines if "proto bird" in line]
+    told = [plain(line) for line in lines if "proto bird" in line]
     assert told == [
         "10.9.1.0/24 via 10.1.1.3 dev v0 proto bird",
         "10.9.2.0/24 via 10.1.1.2 dev v0 proto bird metric 50",
         "Deleted 10.9.2.0/24 via 10.1.1.2 dev v0 proto bird metric 100",
         "Deleted 10.9.9.0/24 via 10.1.1.2 dev v0 proto bird",
     ]
+
+
+@in_namespace
+def test_ipv4_over_ipv6_gateways_is_mixed_with_others_adopted_and_put_back() -> None:
+    """RFC 8950. A route of others over such gateways is told as it is."""
+    wires()
+    sh("ip route add 10.55.0.0/16 via inet6 2001:db8:1::9 dev v0 proto static")
+    one, mixed = "10.9.0.0/24", "10.9.1.0/24"
+    gateways = (
+        "nexthop via inet6 2001:db8:1::2 dev v0 weight 1 nexthop via 10.1.1.2 dev v0 weight 1"
+    )
+    shown = [f"{one} via inet6 2001:db8:1::2 dev v0", f"{mixed} {gateways}"]
+    wanted = [(via("2001:db8:1::2"), [one]), (via("2001:db8:1::2", "10.1.1.2"), [mixed])]
+    with running() as first:
+        first.install(IPV4, *wanted)
+        assert routes() == shown
+    with route_monitor() as lines, running() as second:
+        assert second.snapshot.adopted == {IPV4: 2, IPV6: 0}
+        [foreign] = second.snapshot.routes[IPV4][nlri("10.55.0.0/16")]
+        assert [hop.gateway for hop in foreign.hops] == [address("2001:db8:1::9")]
+        second.install(IPV4, *wanted)
+        second.kernel.sweep(IPV4)
+        second.kernel.wait_drained(5)
+        assert [line for line in lines if "proto bird" in line] == []
+        sh(f"ip route del {one}")
+        wait_until(lambda: routes() == shown, 3)
 
 
 @in_namespace
@@ -427,7 +376,7 @@ def test_lost_notifications_are_made_up_for() -> None:
     with running(receive_buffer=2048) as r:
         r.install(IPV4, (via("10.1.1.2"), mine))
         subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True)
-        sh("ip route flush proto bird")
+        sh("ip nexthop flush proto 12")
         wait_until(lambda: len(routes()) == 300)
 
         def learned() -> set[Nlri]:
@@ -505,6 +454,8 @@ def test_a_fault_in_the_thread_is_told_and_ends_it() -> None:
 @in_namespace
 def test_a_stopped_kernel_says_so() -> None:
     started = Running()
+    assert started.kernel.is_running
     started.kernel.stop()
+    assert not started.kernel.is_running
     with pytest.raises(KernelError, match="not running"):
         started.kernel.sweep(IPV4)

@@ -60,3 +60,11 @@ async def test_a_cancelled_attempt_leaves_no_socket_behind() -> None:
             dialling.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await dialling
+
+
+@on_both_loops
+async def test_a_link_local_peer_on_no_interface_of_ours_is_an_error() -> None:
+    """RFC 4007 §11: the zone is an interface's name."""
+    with pytest.raises(OSError, match="no interface nowhere") as caught:
+        await dial(ReadBuffer(), "fe80::1%nowhere", 179)
+    assert dialer.explain(caught.value) == "there is no interface nowhere"

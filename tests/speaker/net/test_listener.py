@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from speaker.errors import TransportError
 from speaker.net.listener import Listener
+from speaker.net.listening import BACKLOG, Place, inherited
 from speaker.net.transport import ReadBuffer, Transport
 from tests.support.routers import free_port, home, on_both_loops, until
+
+SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())
 
 
 def listener() -> tuple[Listener, list[Transport]]:
@@ -50,6 +55,43 @@ async def test_a_connection_is_handed_up_with_its_endpoints() -> None:
     writer.close()
     await opened.close()
     assert not answers(home(1), port)
+
+
+@on_both_loops
+@pytest.mark.parametrize(("own", "absent"), [(home(1), "192.0.2.77"), ("::1", "2001:db8::77")])
+async def test_an_address_that_may_come_later_is_listened_on_already(own: str, absent: str) -> None:
+    opened, _ = listener()
+    port = free_port()
+    with pytest.raises(TransportError, match="not on this node"):
+        await opened.open([own, absent], port)
+    assert await opened.open([own], port, absent=[absent, own]) == [own, absent]
+    assert await opened.open([own], port) == [own]
+    await opened.close()
+
+
+@on_both_loops
+@pytest.mark.parametrize(
+    ("address", "level", "option"),
+    [
+        (home(1), socket.IPPROTO_IP, socket.IP_TOS),
+        ("::1", socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+    ],
+)
+async def test_what_is_accepted_is_marked_as_routing_traffic_and_sends_at_once(
+    address: str, level: int, option: int
+) -> None:
+    opened, came = listener()
+    port = free_port()
+    await opened.open([address], port)
+    _, writer = await asyncio.open_connection(address, port)
+    await until(lambda: came)
+    sock = came[0].socket
+    assert sock is not None
+    assert sock.getsockopt(level, option) == 0xC0
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+    came[0].abort()
+    writer.close()
+    await opened.close()
 
 
 @on_both_loops
@@ -127,3 +169,108 @@ async def test_an_address_that_is_not_ours_is_said_in_words() -> None:
     with pytest.raises(TransportError) as caught:
         await opened.open(["192.0.2.77"], free_port())
     assert "not on this node" in str(caught.value)
+
+
+@on_both_loops
+async def test_many_may_wait_until_they_are_taken() -> None:
+    opened, _ = listener()
+    port = free_port()
+    await opened.open([home(1)], port)
+    info = opened.doors[(home(1), port)].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    # Of a socket that listens tcpi_sacked is the length of its queue.
+    length = int.from_bytes(info[28:32], sys.byteorder)
+    assert length == min(BACKLOG, SOMAXCONN)
+    await opened.close()
+
+
+# Sockets that others have opened.
+
+
+def opened_elsewhere(address: str, port: int) -> socket.socket:
+    """Listen as a process does that is about to hand its socket over."""
+    with socket.create_server((address, port)) as sock:
+        return sock.dup()
+
+
+@on_both_loops
+async def test_who_waits_in_an_inherited_queue_is_taken_and_the_rest_is_closed() -> None:
+    opened, came = listener()
+    port, other = free_port(), free_port()
+    with socket.socket() as early:
+        doors, useless = inherited(
+            [opened_elsewhere(home(1), port), opened_elsewhere(home(1), other)]
+        )
+        early.connect((home(1), port))
+        opened.inherited = doors
+        assert await opened.open([home(1), home(2)], port) == [home(2), home(1)]
+        assert useless == []
+        await until(lambda: came)
+        assert answers(home(2), port)
+        assert not answers(home(1), other)
+        assert opened.doors[(home(1), port)] is doors[(home(1), port)]
+    await opened.close()
+    assert not answers(home(1), port)
+
+
+@on_both_loops
+async def test_an_inherited_socket_that_is_in_the_way_goes() -> None:
+    opened, _ = listener()
+    port = free_port()
+    opened.inherited, _ = inherited([opened_elsewhere("0.0.0.0", port)])
+    assert await opened.open([home(1)], port) == [home(1)]
+    assert answers(home(1), port)
+    assert not answers(home(2), port)
+    await opened.close()
+
+
+@on_both_loops
+async def test_an_inherited_socket_of_both_families_serves_both() -> None:
+    opened, came = listener()
+    port = free_port()
+    both = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    opened.inherited, _ = inherited([both])
+    assert await opened.open(["0.0.0.0", "::"], port) == ["::"]
+    with socket.create_connection((home(3), port), source_address=(home(7), 0)):
+        await until(lambda: came)
+    endpoints = came[0].endpoints
+    assert endpoints is not None
+    assert (endpoints.local, endpoints.remote) == (home(3), home(7))
+    await opened.close()
+
+
+@on_both_loops
+async def test_others_let_go_of_a_socket_before_its_place_is_taken() -> None:
+    opened, _ = listener()
+    port = free_port()
+    await opened.open(["0.0.0.0"], port)
+    held = opened.doors[("0.0.0.0", port)].dup()
+
+    async def release(places: Collection[Place]) -> None:
+        assert list(places) == [("0.0.0.0", port)]
+        held.close()
+
+    opened.release = release
+    assert await opened.open([home(1)], port) == [home(1)]
+    await opened.close()
+
+
+def test_what_does_not_listen_is_of_no_use_and_closed() -> None:
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    idle, unix = socket.socket(), socket.socket(socket.AF_UNIX)
+    doors, useless = inherited([datagrams, idle, unix])
+    assert doors == {}
+    assert useless == [
+        "a socket that is not TCP's",
+        "a connection that does not listen",
+        "a socket of family 1",
+    ]
+    assert {each.fileno() for each in (datagrams, idle, unix)} == {-1}
+
+
+def test_of_two_sockets_at_one_place_the_first_is_kept() -> None:
+    first = opened_elsewhere(home(1), free_port())
+    second = first.dup()
+    doors, _ = inherited([first, second])
+    assert list(doors.values()) == [first]
+    assert second.fileno() == -1
+    first.close()

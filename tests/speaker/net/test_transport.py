@@ -82,6 +82,16 @@ async def test_the_socket_is_marked_as_routing_traffic_and_sends_at_once() -> No
 
 
 @on_both_loops
+async def test_a_connection_that_is_reset_leaves_nothing_in_the_system() -> None:
+    async with connected() as (transport, diary, other):
+        other.setblocking(True)
+        transport.reset()
+        with pytest.raises(ConnectionResetError):
+            await asyncio.to_thread(other.recv, 1)
+        assert diary.lost == []
+
+
+@on_both_loops
 async def test_a_fin_is_told_once() -> None:
     async with connected() as (transport, diary, other):
         other.send(b"last")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,21 +11,24 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from policy.attributes import WellKnown, tlv
-from policy.decision import rank
 from policy.filters import Action, Filter, Rule
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from policy.outbound import GroupKey, export_partition
-from policy.path import NextHop, Path, PeerType
+from policy.path import NextHop, Path, PeerType, Source, SourceKind
 from policy.prefix import Nlri
+from policy.ranking import rank
+from speaker.rib import export_group
 from speaker.rib.adj_rib_in import AdjRibIn
-from speaker.rib.export_group import ExportGroup, Member, RefreshStage
-from speaker.rib.loc_rib import LocRib
+from speaker.rib.export_group import ExportGroup
+from speaker.rib.loc_rib import Delta, LocRib
+from speaker.rib.member import Member, RefreshStage
 from tests.support.builders import OUR_ADDRESS, OUR_AS, few_prefixes, peers
 from tests.support.listener import Listener, Told
-from tests.support.routes import attributes
+from tests.support.routes import attributes, route
 
 PEERS = 4
+Announced = tuple[str, int, int, list[int]]
 OURS6 = bytes.fromhex("20010db80000000000000000000000fe")
 EXTERNAL = GroupKey(IPV4_UNICAST, PeerType.EXTERNAL, OUR_AS, OUR_ADDRESS, router_id=1)
 CLIENTS = replace(EXTERNAL, peer_type=PeerType.INTERNAL, is_client=True)
@@ -54,7 +58,7 @@ KEYS = {
 class Audience:
     """One group, the sources that feed it, and its members with their ears."""
 
-    def __init__(self, key: GroupKey) -> None:
+    def __init__(self, key: GroupKey, before: Sequence[Announced] = ()) -> None:
         self.key = key
         self.prefixes = few_prefixes(5, key.family.afi)
         self.sources = peers(PEERS, internal=2)
@@ -62,6 +66,8 @@ class Audience:
         self.tables = [AdjRibIn(source, key.family, self.rib) for source in self.sources]
         self.known: dict[tuple[int, int], Path] = {}
         self.woken: set[Member] = set()
+        for _, peer, kind, chosen in before:
+            self.announce(peer, kind, chosen)
         self.group = ExportGroup(key.family, key, self.rib, self.woken.add)
         self.members: dict[int, Member] = {}
         self.ears: dict[int, Listener] = {}
@@ -109,14 +115,19 @@ class Audience:
             self.check_table()
 
     def check_table(self) -> None:
-        """The table is what policy makes of the Loc-RIB."""
+        """The table is what policy makes of the Loc-RIB, save what an only member told."""
         accepted = {
             nlri
             for nlri, path in self.rib.best.items()
             for verdict, _ in export_partition([nlri], path, self.key)
             if verdict.accepted
         }
-        assert self.group.table.keys() == accepted
+        assert self.group.table.keys() <= accepted
+        for nlri in accepted - self.group.table.keys():
+            # Nobody is there to hear it, or it has not been looked at yet.
+            assert self.group.is_unread or all(
+                m.source is self.rib.best[nlri].source for m in self.group.members
+            )
         for nlri, out in self.group.table.items():
             assert out.path is self.rib.best[nlri]
 
@@ -150,13 +161,20 @@ class Audience:
         if member is None or member.in_step:
             return
         self.drain(peer)
-        before = member.debt
+        before, was_unread = member.debt, self.group.is_unread
         self.hear(peer, self.group.pull(member, limit))
-        if member.refresh is not RefreshStage.BEGINS:
+        if member.refresh is not RefreshStage.BEGINS and not was_unread:
             # Else another refresh had been asked for meanwhile.
             assert member.debt == before - min(before, limit) or member.debt < before
         if member.in_step:
             self.caught_up.add(peer)
+
+    def read_on(self, limit: int) -> None:
+        """The group looks at more of what was there before it."""
+        before = dict(self.group.table)
+        self.group.read_on(limit)
+        # What was read first, and has changed since, was not told to anybody.
+        assert before.items() <= self.group.table.items()
 
     def hear(self, peer: int, messages: list[bytes]) -> None:
         ear = self.ears[peer]
@@ -207,6 +225,8 @@ class Audience:
         """Everybody reads everything."""
         while self.rib.pending:
             self.apply()
+        while self.group.is_unread:
+            self.read_on(2)
         for peer, member in self.members.items():
             self.drain(peer)
             while not member.in_step:
@@ -232,6 +252,7 @@ scripts = st.lists(
         pull,
         st.tuples(st.sampled_from(["join", "leave", "drain", "refresh", "fall_behind"]), peer),
         st.tuples(st.just("join"), peer),
+        st.tuples(st.just("read_on"), limit),
     ),
     min_size=10,
     max_size=40,
@@ -239,11 +260,11 @@ scripts = st.lists(
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
-@given(script=scripts)
+@given(script=scripts, before=st.lists(announce, max_size=4))
 def test_every_member_ends_up_with_what_the_rule_gives_it(
-    key: GroupKey, script: list[tuple[str, object]]
+    key: GroupKey, script: list[tuple[str, object]], before: list[Announced]
 ) -> None:
-    audience = Audience(key)
+    audience = Audience(key, before)
     audience.join(0)
     for name, *arguments in script:
         getattr(audience, name)(*arguments)
@@ -266,6 +287,8 @@ def test_a_group_takes_over_what_the_loc_rib_holds() -> None:
     audience = Audience(EXTERNAL)
     audience.announce(2, 0, [0, 1])
     late = ExportGroup(IPV4_UNICAST, EXTERNAL, audience.rib)
+    while late.is_unread:
+        late.read_on(1)
     assert set(late.table) == set(audience.prefixes[:2])
 
 
@@ -365,13 +388,52 @@ def test_a_route_whose_attributes_fill_a_message_is_withdrawn(told_before: bool)
     assert audience.prefixes[0] not in audience.group.holds(audience.members[0])
 
 
+def test_what_is_told_during_a_sweep_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_group, "SWEPT", 1)
+    audience = joined()
+    audience.announce(2, 1, [0, 1])
+    audience.apply()
+    audience.announce(2, 0, [0, 1])
+    audience.apply()
+    sweep = iter(audience.group.sweep())
+    next(sweep)
+    audience.announce(2, 1, [0])
+    audience.apply()
+    assert list(sweep)
+    audience.announce(2, 1, [1])
+    audience.apply()
+    one, other = (audience.group.table[audience.prefixes[n]] for n in (0, 1))
+    assert one is other
+
+
 def test_sweeping_forgets_what_no_prefix_uses() -> None:
     audience = joined()
     audience.settle()
     audience.announce(2, 1, [0, 1, 2])
     audience.apply()
-    audience.group.sweep()
+    list(audience.group.sweep())
     audience.announce(2, 0, [0])
     audience.apply()
     audience.settle()
     assert len(audience.ears[0].routes) == 3
+
+
+def test_a_path_that_may_be_heard_no_more_is_judged_anew() -> None:
+    """Whether routes of an internal peer are reflected changes with it, and not with the path."""
+    source = Source("rr", SourceKind.BGP, peer_type=PeerType.INTERNAL, is_client=True)
+    loc_rib = LocRib(IPV4_UNICAST)
+    rib = AdjRibIn(source, IPV4_UNICAST, loc_rib)
+    key = GroupKey(IPV4_UNICAST, PeerType.INTERNAL, 65000, bytes((192, 0, 2, 254)))
+    group = ExportGroup(IPV4_UNICAST, key, loc_rib)
+    path = route(source)
+    first, second = ([nlri] for nlri in few_prefixes(2))
+    rib.announce(path, first)
+    group.apply(loc_rib.take())
+    (out,) = group.table.values()
+    source.is_client = False
+    group.forget(path.source)
+    rib.announce(path, second)
+    group.apply(loc_rib.take())
+    assert group.table == {first[0]: out}
+    group.apply(Delta(IPV4_UNICAST, {path: first}))
+    assert group.table == {}

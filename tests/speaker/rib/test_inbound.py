@@ -20,7 +20,7 @@ from speaker.rib.attribute_table import REFUSED_KEPT
 from speaker.rib.inbound import REASONS
 from speaker.rib.loc_rib import LocRib
 from speaker.wire.framing import HEADER_LENGTH
-from speaker.wire.update import end_of_rib, pack_updates, pack_withdrawals
+from speaker.wire.update import Packer, end_of_rib, pack_withdrawals
 from speaker.wire.verdicts import Verdict
 from tests.support.builders import (
     OUR_ADDRESS,
@@ -33,6 +33,7 @@ from tests.support.builders import (
     peers,
     reach,
     unreach,
+    with_id,
 )
 from tests.support.routes import INTERNAL_PEER, as_path, attribute, nlri, nlris
 
@@ -40,6 +41,7 @@ ONE, TWO, THREE = few_prefixes(3)
 ONE6, TWO6 = few_prefixes(2, Afi.IPV6)
 GLOBAL = bytes.fromhex("20010db8000000000000000000000001")
 LINK_LOCAL = bytes.fromhex("fe800000000000000000000000000001")
+OUR_ADDRESS_6 = bytes.fromhex("20010db80000000000000000000000fe")
 GOOD = Facts().encode()
 # The next hop of MP_REACH_NLRI counts, so NEXT_HOP is left out.
 GOOD6 = Facts(next_hop=b"").encode()
@@ -67,13 +69,15 @@ def test_ipv6_routes_are_learned_with_both_next_hops() -> None:
     attributes = held[ONE6].attributes
     assert (attributes.next_hop, attributes.link_local) == (GLOBAL, LINK_LOCAL)
     assert held[ONE6].next_hop.address == GLOBAL
+    assert set(session.next_hops.known) == {(GLOBAL, 7, LINK_LOCAL)}
 
 
 def test_a_next_hop_of_the_link_alone_is_bound_to_its_interface() -> None:
     session = Session()
     session.inbound.learn(body(b"", GOOD6 + reach(ONE6, bytes(16) + LINK_LOCAL)))
     session.inbound.learn(body(b"", GOOD6 + reach(TWO6, LINK_LOCAL)))
-    assert set(session.next_hops.known) == {(LINK_LOCAL, 7)}
+    session.inbound.learn(body(b"", GOOD6 + reach(TWO6, LINK_LOCAL * 2)))
+    assert set(session.next_hops.known) == {(LINK_LOCAL, 7, b"")}
     assert set(session.held(IPV6_UNICAST)) == {ONE6, TWO6}
 
 
@@ -304,26 +308,14 @@ def test_prefixes_that_do_not_parse_reset(octets: bytes, subcode: int) -> None:
     assert raised.value.subcode == subcode
 
 
-def wrong_flags(attribute: bytes) -> bytes:
-    return b"\xc0" + attribute[1:]
-
-
-def test_wrong_flags_of_mp_reach_withdraw_all_routes_of_the_update() -> None:
-    """RFC 7606 §3 c: the routes of an UPDATE are treated alike, wherever in it they stand."""
+@pytest.mark.parametrize("attribute", [reach(ONE6, GLOBAL), unreach(ONE6)])
+def test_wrong_flags_of_a_multiprotocol_attribute_reset(attribute: bytes) -> None:
+    """RFC 7606 §5.3: its NLRI count as not parsed."""
     session = Session()
-    session.inbound.learn(body(b"", GOOD, ONE + TWO))
-    session.inbound.learn(body(b"", GOOD6 + reach(ONE6 + TWO6, GLOBAL)))
-    faults = session.inbound.learn(body(b"", wrong_flags(reach(ONE6, GLOBAL)) + GOOD, ONE))
-    assert [fault.attribute for fault in faults] == [Attribute.MP_REACH_NLRI]
-    assert (set(session.held()), set(session.held(IPV6_UNICAST))) == ({TWO}, {TWO6})
-
-
-def test_wrong_flags_of_mp_unreach_withdraw_what_the_update_announces_too() -> None:
-    session = Session()
-    session.inbound.learn(body(b"", GOOD6 + reach(ONE6 + TWO6, GLOBAL)))
-    session.inbound.learn(body(b"", GOOD, ONE + TWO))
-    session.inbound.learn(body(b"", wrong_flags(unreach(ONE6)) + GOOD, ONE))
-    assert (set(session.held()), set(session.held(IPV6_UNICAST))) == ({TWO}, {TWO6})
+    with pytest.raises(UpdateMessageError) as raised:
+        session.inbound.learn(body(b"", b"\xc0" + attribute[1:] + GOOD, ONE))
+    assert raised.value.subcode == OPTIONAL
+    assert session.held() == {}
 
 
 def test_a_next_hop_that_is_missing_withdraws_the_routes_of_mp_reach_too() -> None:
@@ -351,6 +343,41 @@ def test_ipv4_over_an_ipv6_next_hop_is_learned_where_it_was_agreed() -> None:
     session.table.intake = replace(session.table.intake, context=context)
     session.inbound.learn(over)
     assert session.held()[ONE].attributes.next_hop == GLOBAL
+    session.inbound.learn(body(b"", reach(TWO, GLOBAL + LINK_LOCAL, IPV4_UNICAST) + GOOD6))
+    assert session.held()[TWO].attributes.link_local == LINK_LOCAL
+
+
+@pytest.mark.parametrize(
+    "next_hop",
+    [
+        bytes(16),
+        bytes.fromhex("ff02") + bytes(13) + b"\1",
+        bytes(15) + b"\1",
+        OUR_ADDRESS_6,
+        OUR_ADDRESS_6 + LINK_LOCAL,
+        bytes(16) + OUR_ADDRESS_6,
+    ],
+    ids=["unspecified", "multicast", "loopback", "our own", "our own, and a link's", "no second"],
+)
+def test_ipv4_over_no_neighbour_s_ipv6_address_is_withdrawn(next_hop: bytes) -> None:
+    """RFC 4271 §6.3, for next hops of RFC 8950."""
+    session = Session()
+    session.next_hops.own.add(OUR_ADDRESS_6)
+    context = replace(session.table.intake.context, extended_next_hop=frozenset({IPV4_UNICAST}))
+    session.table.intake = replace(session.table.intake, context=context)
+    session.inbound.learn(body(b"", reach(ONE, GLOBAL, IPV4_UNICAST) + GOOD6))
+    session.inbound.learn(body(b"", reach(ONE, next_hop, IPV4_UNICAST) + GOOD6))
+    assert session.held() == {}
+
+
+@pytest.mark.parametrize("length", [0, 5, 12, 15, 17, 24, 31, 33, 48])
+def test_ipv4_over_a_next_hop_of_another_length_resets(length: int) -> None:
+    """RFC 8950 §3: 24 and 48 octets are for VPN routes; RFC 7606 §7.11."""
+    session = Session()
+    context = replace(session.table.intake.context, extended_next_hop=frozenset({IPV4_UNICAST}))
+    session.table.intake = replace(session.table.intake, context=context)
+    with pytest.raises(UpdateMessageError):
+        session.inbound.learn(body(b"", reach(ONE, bytes(length), IPV4_UNICAST) + GOOD6))
 
 
 def test_sets_and_reasons_that_a_peer_makes_up_are_bounded() -> None:
@@ -398,8 +425,8 @@ def streams(draw: st.DrawFn) -> list[bytes]:
         bodies += draw(
             st.sampled_from(
                 [
-                    pack_updates(IPV4_UNICAST, said.encode(), b"", four),
-                    pack_updates(IPV6_UNICAST, Facts(next_hop=b"").encode(), GLOBAL, six),
+                    Packer(IPV4_UNICAST).pack(said.encode(), b"", four),
+                    Packer(IPV6_UNICAST).pack(Facts(next_hop=b"").encode(), GLOBAL, six),
                     pack_withdrawals(IPV4_UNICAST, four),
                     pack_withdrawals(IPV6_UNICAST, six),
                     [b"\0" * 19 + body(b"".join(four), said.encode(), b"".join(four[:1]))],
@@ -478,3 +505,150 @@ def test_any_attributes_raise_nothing_but_update_errors(
     with suppress(UpdateMessageError):
         session.inbound.learn(body(withdrawn, raw, announced))
     consistent([session])
+
+
+# Path identifiers (RFC 7911).
+
+BOTH = (IPV4_UNICAST, IPV6_UNICAST)
+OTHER_WAY, OTHER_WAY6 = Facts(med=5).encode(), Facts(med=5, next_hop=b"").encode()
+
+
+def key(number: int, *nlris: Nlri) -> bytes:
+    return b"".join(with_id(number, nlris))
+
+
+def test_identifiers_stand_before_the_prefixes_of_all_four_fields() -> None:
+    """RFC 7911 §3."""
+    session = Session(several=BOTH)
+    learn = session.inbound.learn
+    assert learn(body(b"", GOOD, key(1, ONE, TWO))) == ()
+    assert learn(body(b"", OTHER_WAY, key(2, ONE))) == ()
+    assert learn(body(b"", reach(key(1, ONE6), GLOBAL) + GOOD6)) == ()
+    assert learn(body(b"", reach(key(2, ONE6), GLOBAL) + OTHER_WAY6)) == ()
+    four, six = session.loc_ribs[IPV4_UNICAST], session.loc_ribs[IPV6_UNICAST]
+    assert [len(four.candidates(ONE)), len(four.candidates(TWO)), len(six.candidates(ONE6))] == [
+        *(2, 1, 2)
+    ]
+    assert four.best[ONE].attributes.med is None
+    learn(body(key(1, ONE)))
+    learn(body(b"", unreach(key(1, ONE6))))
+    assert (four.best[ONE].attributes.med, six.best[ONE6].attributes.med) == (5, 5)
+    learn(body(key(2, ONE), GOOD6 + unreach(key(2, ONE6)), b""))
+    assert set(four.best) == {TWO}
+    assert set(six.best) == set()
+
+
+def test_ipv4_prefixes_in_mp_reach_have_identifiers_too() -> None:
+    session = Session(several=[IPV4_UNICAST])
+    value = reach(key(7, ONE), bytes((192, 0, 2, 1)), IPV4_UNICAST)
+    session.inbound.learn(body(b"", value + GOOD6))
+    assert list(session.tables[IPV4_UNICAST].received) == [key(7, ONE)]
+    session.inbound.learn(body(b"", unreach(key(7, ONE), IPV4_UNICAST)))
+    assert len(session.tables[IPV4_UNICAST]) == 0
+
+
+@pytest.mark.parametrize("several", BOTH, ids=str)
+def test_a_family_for_which_nothing_was_agreed_has_no_identifiers(several: Family) -> None:
+    """RFC 7911 §4: it is agreed by family."""
+    session = Session(several=[several])
+    four = key(1, ONE) if several == IPV4_UNICAST else ONE
+    six = key(1, ONE6) if several == IPV6_UNICAST else ONE6
+    session.inbound.learn(body(b"", GOOD, four))
+    session.inbound.learn(body(b"", GOOD6 + reach(six, GLOBAL)))
+    assert set(session.loc_ribs[IPV4_UNICAST].best) == {ONE}
+    assert set(session.loc_ribs[IPV6_UNICAST].best) == {ONE6}
+
+
+@pytest.mark.parametrize("family", BOTH, ids=str)
+def test_the_end_of_rib_has_no_identifier(family: Family) -> None:
+    session = Session(several=BOTH)
+    assert session.inbound.learn(end_of_rib(family)[HEADER_LENGTH:]) == ()
+    assert session.inbound.ended == {family}
+
+
+@pytest.mark.parametrize(
+    ("octets", "subcode"),
+    [
+        pytest.param(
+            body(b"", GOOD, key(1, ONE) + b"\0\0\0"),
+            UpdateSubcode.INVALID_NETWORK_FIELD,
+            id="in the NLRI field",
+        ),
+        pytest.param(
+            body(b"\0\0\0\1"), UpdateSubcode.INVALID_NETWORK_FIELD, id="in the withdrawn routes"
+        ),
+        pytest.param(
+            body(b"", reach(b"\0\0\0\1", GLOBAL) + GOOD6),
+            UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR,
+            id="in MP_REACH_NLRI",
+        ),
+        pytest.param(
+            body(b"", unreach(b"\0\0\1")),
+            UpdateSubcode.OPTIONAL_ATTRIBUTE_ERROR,
+            id="in MP_UNREACH_NLRI",
+        ),
+    ],
+)
+def test_an_identifier_without_a_prefix_resets(octets: bytes, subcode: UpdateSubcode) -> None:
+    """RFC 7606 §5.3: what cannot be found cannot be withdrawn."""
+    with pytest.raises(UpdateMessageError) as raised:
+        Session(several=BOTH).inbound.learn(octets)
+    assert raised.value.subcode == subcode
+
+
+def test_a_broken_route_withdraws_its_own_identifier_and_no_other() -> None:
+    """RFC 7606 §2, treat-as-withdraw."""
+    session = Session(several=BOTH)
+    session.inbound.learn(body(b"", GOOD, key(1, ONE)))
+    session.inbound.learn(body(b"", OTHER_WAY, key(2, ONE)))
+    session.inbound.learn(body(b"", BAD_ORIGIN, key(1, ONE)))
+    assert list(session.tables[IPV4_UNICAST].received) == [key(2, ONE)]
+    assert session.loc_ribs[IPV4_UNICAST].best[ONE].attributes.med == 5
+
+
+some_keys = st.lists(
+    st.tuples(st.integers(1, 3), st.sampled_from([ONE, TWO, THREE])), max_size=4
+).map(lambda pairs: [key(number, nlri) for number, nlri in pairs])
+
+
+@given(
+    st.lists(
+        st.tuples(some_keys, st.sampled_from([None, 1, 2, 3]), some_keys, st.booleans()),
+        max_size=12,
+    )
+)
+def test_tables_with_identifiers_are_what_the_messages_say_one_by_one(
+    messages: list[tuple[list[bytes], int | None, list[bytes], bool]],
+) -> None:
+    """RFC 7911 §5: each identifier is replaced and withdrawn by itself."""
+    session = Session(several=BOTH)
+    told: dict[bytes, int | None] = {}
+    for gone, med, come, multiprotocol in messages:
+        raw = Facts(med=med, next_hop=b"" if multiprotocol else bytes((192, 0, 2, 1))).encode()
+        if multiprotocol:
+            hop = bytes((192, 0, 2, 1))
+            lost = unreach(b"".join(gone), IPV4_UNICAST) if gone else b""
+            new = reach(b"".join(come), hop, IPV4_UNICAST) if come else b""
+            session.inbound.learn(body(b"", lost + new + (raw if come else b"")))
+        else:
+            session.inbound.learn(body(b"".join(gone), raw if come else b"", b"".join(come)))
+        for each in gone:
+            told.pop(each, None)
+        told |= dict.fromkeys(come, med)
+        received = session.tables[IPV4_UNICAST].received
+        assert {each: path.attributes.med for each, path in received.items()} == told
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.sampled_from([GOOD, BAD_ORIGIN, b""]))
+def test_any_octets_where_identifiers_should_be_are_a_verdict(
+    withdrawn: bytes, nlri: bytes, raw: bytes
+) -> None:
+    session = Session(several=BOTH)
+    for octets in (
+        body(withdrawn, raw, nlri),
+        body(b"", unreach(withdrawn) + reach(nlri, GLOBAL) + GOOD6),
+    ):
+        with suppress(UpdateMessageError):
+            session.inbound.learn(octets)
+    for table in session.tables.values():
+        assert set(table.paths) == {each[4:] for each in table.received}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -9,20 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
-from policy.decision import DecisionOptions, multipath, rank, select
+from policy.decision import multipath, select
 from policy.filters import Action, Direction, Filter, Rule, Scope
 from policy.matching import MatchOperator
 from policy.operations import PrependAsPath, SetPriority
 from policy.path import NextHop, Path, PeerType, Source
-from policy.prefix import Nlri
+from policy.prefix import ID_LENGTH, Nlri
+from policy.ranking import DecisionOptions, rank
 from speaker.rib.adj_rib_in import AdjRibIn
+from speaker.rib.adj_rib_in_paths import AdjRibInPaths
 from speaker.rib.import_policy import ImportPolicy
 from speaker.rib.loc_rib import Delta, LocRib
-from tests.support.builders import few_prefixes, peers, replay
+from tests.support.builders import few_prefixes, peers, replay, with_id
 from tests.support.routes import attributes
 
 PREFIXES = few_prefixes(4)
 PEERS = 4
+SEVERAL = (1, 2)
+"""Peers, one internal and one external, that tell several paths to a prefix where anybody does."""
 HOPS = 3
 PREPENDING = Filter([Rule(Action.ACCEPT, operations=(PrependAsPath((65001,)),))])
 FILTERS: list[Filter | None] = [
@@ -43,28 +48,53 @@ class Offer:
     med: int | None
     origin: int
     hop: int
+    community: int = 0
 
 
 class World:
     """Peers, their tables and one Loc-RIB, with the naive definition beside it."""
 
-    def __init__(self, *, max_paths: int, keep_unreachable: bool, always_compare: bool) -> None:
+    def __init__(
+        self,
+        *,
+        max_paths: int,
+        keep_unreachable: bool,
+        always_compare: bool,
+        several: tuple[int, ...] = (),
+    ) -> None:
         self.options = DecisionOptions(always_compare_med=always_compare)
         self.rib = LocRib(IPV4_UNICAST, max_paths=max_paths, keep_unreachable=keep_unreachable)
         self.hops = [NextHop(bytes((10, 0, 0, n))) for n in range(HOPS)]
-        self.sources: list[Source] = peers(PEERS, internal=2)
+        self.rib.follows_all = bool(several)
+        self.sources: list[Source] = peers(PEERS, internal=2, several=several)
         self.policies: list[ImportPolicy | None] = [None] * PEERS
-        self.tables = [AdjRibIn(source, IPV4_UNICAST, self.rib) for source in self.sources]
+        self.tables = [self.table(peer) for peer in range(PEERS)]
+        self.received: list[dict[bytes, Path]] = [{} for _ in range(PEERS)]
+        # Peers that have gone, and whose tables are not empty yet.
+        self.dying: set[int] = set()
+        self.views: dict[Nlri, list[tuple[bytes, Path]]] = {}
         self.known: dict[tuple[int, Offer], Path] = {}
         self.best: dict[Nlri, Path] = {}
         self.shared: dict[Nlri, tuple[Path, ...]] = {}
+
+    def table(self, peer: int) -> AdjRibIn:
+        source = self.sources[peer]
+        kind = AdjRibInPaths if source.tells_several else AdjRibIn
+        return kind(source, IPV4_UNICAST, self.rib, self.policies[peer])
+
+    def keys(self, peer: int, number: int, nlris: list[Nlri]) -> list[bytes]:
+        return with_id(number, nlris) if self.sources[peer].tells_several else nlris
 
     def path(self, peer: int, offer: Offer) -> Path:
         """Intern a path, as `speaker.rib.attribute_table` does."""
         found = self.known.get((peer, offer))
         if found is None:
             made = attributes(
-                offer.path, origin=offer.origin, med=offer.med, local_pref=offer.local_pref
+                offer.path,
+                origin=offer.origin,
+                med=offer.med,
+                local_pref=offer.local_pref,
+                communities=(offer.community,),
             )
             found = Path(made, self.sources[peer], self.hops[offer.hop])
             found.rank = rank(found, self.options)
@@ -72,31 +102,50 @@ class World:
             self.known[peer, offer] = found
         return found
 
-    def announce(self, peer: int, offer: Offer, nlris: list[Nlri]) -> None:
-        self.tables[peer].announce(self.path(peer, offer), nlris)
+    def announce(self, peer: int, offer: Offer, nlris: list[Nlri], number: int = 1) -> None:
+        path, keys = self.path(peer, offer), self.keys(peer, number, nlris)
+        self.tables[peer].announce(path, keys)
+        self.received[peer].update(dict.fromkeys(keys, path))
 
-    def withdraw(self, peer: int, nlris: list[Nlri]) -> None:
-        self.tables[peer].withdraw(nlris)
+    def withdraw(self, peer: int, nlris: list[Nlri], number: int = 1) -> None:
+        keys = self.keys(peer, number, nlris)
+        self.tables[peer].withdraw(keys)
+        for key in keys:
+            self.received[peer].pop(key, None)
 
     def clear(self, peer: int, limit: int | None) -> None:
-        left = self.tables[peer].clear(limit)
-        assert left == bool(self.tables[peer].paths)
+        table, before = self.tables[peer], self.received[peer]
+        if table.clear(limit):
+            self.dying.add(peer)
+        else:
+            assert not table.paths
+            self.dying.discard(peer)
+        # Nobody says in which order.
+        self.received[peer] = {key: before[key] for key in table.received}
 
     def reset(self, peer: int) -> None:
         """The session goes down and comes up again."""
         while self.tables[peer].clear(2):
+            self.received[peer] = {
+                key: self.received[peer][key] for key in self.tables[peer].received
+            }
             self.check()
+        self.received[peer] = {}
+        self.dying.discard(peer)
         self.tables[peer].close()
-        self.tables[peer] = AdjRibIn(
-            self.sources[peer], IPV4_UNICAST, self.rib, self.policies[peer]
-        )
+        self.tables[peer] = self.table(peer)
         self.known = {key: path for key, path in self.known.items() if key[0] != peer}
 
     def refilter(self, peer: int, chosen: int) -> None:
+        if peer in self.dying:
+            # Nobody asks a policy about what is to go.
+            return
         scope = Scope(PeerType.EXTERNAL, Direction.IMPORT)
-        policy = ImportPolicy(FILTERS[chosen], None, scope, self.options) if chosen else None
+        policy = ImportPolicy(FILTERS[chosen], None, scope) if chosen else None
         self.policies[peer] = policy
         self.tables[peer].refilter(policy)
+        while self.tables[peer].rejudge(2):
+            pass
 
     def move(self, hop: int, *, reachable: bool, cost: int) -> None:
         """The kernel's routes change beneath a next hop."""
@@ -118,33 +167,71 @@ class World:
         assert all(delta.changed.values())
         assert len(told) == len(set(told))
         replay(delta, self.best, self.shared)
+        assert delta.touched.keys().isdisjoint(told)
+        for nlri in (*told, *delta.touched):
+            self.views[nlri] = self.view(nlri)
+        if self.rib.follows_all and not self.rib.pending:
+            assert all(self.views.get(nlri, []) == self.view(nlri) for nlri in PREFIXES)
         if not self.rib.pending:
             assert self.best == self.rib.best
             assert self.shared == self.rib.shared
+
+    def view(self, nlri: Nlri) -> list[tuple[bytes, Path]]:
+        """See what somebody sees who follows all paths."""
+        seen = self.rib.candidates(nlri)
+        return sorted(((path.rank, path) for path in seen), key=lambda pair: pair[0])
+
+    def candidates(self, nlri: Nlri) -> list[Path]:
+        """Judge all that was received, one by one; the latest first."""
+        found: dict[Path, None] = {}
+        for peer, table in enumerate(self.tables):
+            policy = self.policies[peer]
+            if not self.sources[peer].tells_several:
+                used = table.paths.get(nlri)
+                found |= {} if used is None else {used: None}
+                continue
+            for key, path in reversed(self.received[peer].items()):
+                if key[ID_LENGTH:] == nlri:
+                    used = path if policy is None else policy.apply(path, [nlri])[0][0]
+                    found |= {} if used is None else {used: None}
+        return list(found)
 
     def check(self) -> None:
         """Compare with the naive definition."""
         best: dict[Nlri, Path] = {}
         shared: dict[Nlri, tuple[Path, ...]] = {}
         for nlri in PREFIXES:
-            candidates = [path for t in self.tables if (path := t.paths.get(nlri)) is not None]
+            candidates = self.candidates(nlri)
+            assert set(self.rib.candidates(nlri)) == set(candidates)
+            assert len(self.rib.candidates(nlri)) == len(candidates)
             chosen = select(candidates, self.rib.keep_unreachable)
             if chosen is not None:
                 best[nlri] = chosen
                 equal = multipath(chosen, candidates, self.rib.max_paths)
                 if len(equal) > 1:
                     shared[nlri] = equal
-        assert self.rib.best == best
-        assert self.rib.shared == shared
+        assert told(self.rib.best) == told(best)
+        assert {n: list(map(said, paths)) for n, paths in self.rib.shared.items()} == {
+            n: list(map(said, paths)) for n, paths in shared.items()
+        }
+
+
+def said(path: Path) -> tuple[Source, bytes, bytes]:
+    """Say what a path is: a filter may make two of one peer's alike, and either will do."""
+    return path.source, path.rank, path.attributes.raw
+
+
+def told(best: Mapping[Nlri, Path]) -> dict[Nlri, tuple[Source, bytes, bytes]]:
+    return {nlri: said(path) for nlri, path in best.items()}
 
 
 def act(world: World, action: tuple[object, ...]) -> None:
     """Do one drawn action."""
     match action:
-        case ("announce", int(peer), Offer() as offer, list(nlris)):
-            world.announce(peer, offer, nlris)
-        case ("withdraw", int(peer), list(nlris)):
-            world.withdraw(peer, nlris)
+        case ("announce", int(peer), Offer() as offer, list(nlris), int(number)):
+            world.announce(peer, offer, nlris, number)
+        case ("withdraw", int(peer), list(nlris), int(number)):
+            world.withdraw(peer, nlris, number)
         case ("clear", int(peer), limit) if limit is None or isinstance(limit, int):
             world.clear(peer, limit)
         case ("reset", int(peer)):
@@ -167,20 +254,24 @@ def offers(meds: list[int | None]) -> st.SearchStrategy[Offer]:
         med=st.sampled_from(meds),
         origin=st.sampled_from([0, 0, 2]),
         hop=st.integers(0, HOPS - 1),
+        community=st.integers(0, 1),
     )
 
 
-def actions(meds: list[int | None]) -> st.SearchStrategy[list[tuple[object, ...]]]:
-    peer = st.integers(0, PEERS - 1)
+def actions(
+    offer: st.SearchStrategy[Offer], peers: Sequence[int] = range(PEERS)
+) -> st.SearchStrategy[list[tuple[object, ...]]]:
+    peer = st.sampled_from(peers)
     some = st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=4, unique=True)
     limit = st.none() | st.integers(1, 3)
-    announce = st.tuples(st.just("announce"), peer, offers(meds), some)
+    number = st.integers(1, 3)
+    announce = st.tuples(st.just("announce"), peer, offer, some, number)
     return st.lists(
         st.one_of(
             announce,
             announce,
             announce,
-            st.tuples(st.just("withdraw"), peer, some),
+            st.tuples(st.just("withdraw"), peer, some, number),
             st.tuples(st.just("clear"), peer, limit),
             st.tuples(st.just("reset"), peer),
             st.tuples(st.just("refilter"), peer, st.integers(0, len(FILTERS) - 1)),
@@ -203,24 +294,69 @@ def run(world: World, script: list[tuple[object, ...]]) -> None:
     assert world.shared == world.rib.shared
 
 
+ONE_OR_SEVERAL = pytest.mark.parametrize(
+    "several", [(), SEVERAL], ids=["one path each", "several paths"]
+)
+
+
+@ONE_OR_SEVERAL
 @pytest.mark.parametrize("keep_unreachable", [False, True], ids=["drop", "keep"])
 @pytest.mark.parametrize("max_paths", [1, 4])
-@given(script=actions([None]))
+@given(script=actions(offers([None])))
 def test_incremental_is_naive_without_med(
-    max_paths: int, keep_unreachable: bool, script: list[tuple[object, ...]]
+    max_paths: int,
+    keep_unreachable: bool,
+    several: tuple[int, ...],
+    script: list[tuple[object, ...]],
 ) -> None:
-    world = World(max_paths=max_paths, keep_unreachable=keep_unreachable, always_compare=False)
+    world = World(
+        max_paths=max_paths,
+        keep_unreachable=keep_unreachable,
+        always_compare=False,
+        several=several,
+    )
     run(world, script)
 
 
+@ONE_OR_SEVERAL
 @pytest.mark.parametrize("keep_unreachable", [False, True], ids=["drop", "keep"])
 @pytest.mark.parametrize("max_paths", [1, 4])
-@given(script=actions([None, 0, 5, 9]), always_compare=st.booleans())
+@given(script=actions(offers([None, 0, 5, 9])), always_compare=st.booleans())
 def test_incremental_is_naive_with_med(
-    max_paths: int, keep_unreachable: bool, script: list[tuple[object, ...]], always_compare: bool
+    max_paths: int,
+    keep_unreachable: bool,
+    several: tuple[int, ...],
+    script: list[tuple[object, ...]],
+    always_compare: bool,
 ) -> None:
     world = World(
-        max_paths=max_paths, keep_unreachable=keep_unreachable, always_compare=always_compare
+        max_paths=max_paths,
+        keep_unreachable=keep_unreachable,
+        always_compare=always_compare,
+        several=several,
+    )
+    run(world, script)
+
+
+ALIKE = st.builds(
+    Offer,
+    path=st.sampled_from([(65001,), (65002,)]),
+    local_pref=st.none(),
+    med=st.sampled_from([None, 0, 5]),
+    origin=st.just(0),
+    hop=st.integers(0, HOPS - 1),
+    community=st.integers(0, 1),
+)
+
+
+@pytest.mark.parametrize("max_paths", [1, 4])
+@given(script=actions(ALIKE, SEVERAL[:1]))
+def test_incremental_is_naive_among_the_paths_of_one_peer(
+    max_paths: int, script: list[tuple[object, ...]]
+) -> None:
+    """With nobody else there, its own MEDs are all that could disagree."""
+    world = World(
+        max_paths=max_paths, keep_unreachable=False, always_compare=False, several=SEVERAL
     )
     run(world, script)
 
@@ -234,12 +370,28 @@ BETTER = Offer((65001,), 200, None, 0, 0)
 EQUAL = Offer((65001,), None, None, 0, 1)
 
 
+@given(script=actions(offers([None]), [0]))
+def test_incremental_is_naive_with_one_peer(script: list[tuple[object, ...]]) -> None:
+    """Where nobody else has the prefixes, what it tells and takes back is not compared."""
+    run(World(max_paths=1, keep_unreachable=False, always_compare=False), script)
+
+
 def test_med_of_routes_that_start_inside_the_as_is_compared() -> None:
     """RFC 4271 §9.1.2.2 c: an empty AS_PATH is of the local AS."""
     world = small()
     world.announce(0, Offer((), None, 9, 0, 0), PREFIXES)
     world.announce(1, Offer((), None, 5, 0, 0), PREFIXES)
     assert {path.source for path in world.rib.best.values()} == {world.sources[1]}
+
+
+def test_a_path_that_goes_no_longer_keeps_another_back_by_its_med() -> None:
+    world = small()
+    world.announce(2, Offer((65001,), None, 5, 0, 0), PREFIXES)
+    world.announce(3, Offer((65002,), None, None, 0, 0), PREFIXES)
+    world.announce(0, Offer((65001,), None, 0, 0, 0), PREFIXES)
+    assert {path.source for path in world.rib.best.values()} == {world.sources[3]}
+    world.withdraw(0, PREFIXES)
+    assert {path.source for path in world.rib.best.values()} == {world.sources[2]}
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before it came", "after it came"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -69,6 +70,19 @@ def test_an_address_behind_a_router_leads_to_the_router_at_the_routes_metric() -
     next_hop = underlay.intern(addr("172.16.5.5"))
     assert (next_hop.reachable, next_hop.cost) == (True, 20)
     assert way(next_hop) == [("eth0", "10.1.0.254")]
+
+
+def test_neighbours_are_equally_near_whatever_their_family() -> None:
+    """The kernel's metric of a connected subnet is 0 in IPv4 and 256 in IPv6."""
+    underlay = table(
+        route("10.1.0.0/24", (1, ""), metric=100, protocol=2),
+        route("2001:db8::/64", (2, ""), metric=256, protocol=2),
+        route("10.2.0.0/24", (1, ""), metric=7, protocol=4),
+    )
+    near = [underlay.intern(addr("10.1.0.9")), underlay.intern(addr("2001:db8::5"))]
+    near += [underlay.intern(addr("fe80::5"), 2)]
+    assert [next_hop.cost for next_hop in near] == [0, 0, 0]
+    assert underlay.intern(addr("10.2.0.9")).cost == 7
 
 
 def test_the_longest_prefix_and_then_the_lowest_metric_resolve() -> None:
@@ -213,6 +227,53 @@ def test_an_ipv6_next_hop_is_resolved_over_ipv6_routes() -> None:
     assert way(underlay.intern(addr("2001:db8::5"))) == [("eth1", "2001:db8::5")]
 
 
+NEAR = addr("2001:db8::5")
+LINK = addr("fe80::5")
+
+
+def test_a_neighbour_s_global_address_is_its_gateway_as_with_bird() -> None:
+    """RFC 2545 §3."""
+    underlay = table(route("2001:db8::/64", (2, ""), metric=256), own="2001:db8::1")
+    next_hop = underlay.intern(NEAR, 2, LINK)
+    assert (way(next_hop), next_hop.cost) == ([("eth1", "2001:db8::5")], 256)
+    assert next_hop.address == NEAR
+
+
+def test_a_global_address_that_is_no_neighbour_s_gives_way_to_the_link_local_one() -> None:
+    underlay = table(route("::/0", (1, "fe80::9")), own="2001:db8:9::1")
+    alone, far = underlay.intern(NEAR, 2, LINK), underlay.intern(NEAR, 0, LINK)
+    assert (way(alone), way(far)) == ([("eth1", "fe80::5")], [("eth0", "fe80::9")])
+    assert underlay.update(routes=gone("::/0")) == [far]
+    assert (alone.reachable, far.reachable) == (True, False)
+    assert underlay.update(routes=changes(route("2001:db8::/64", (1, "")))) == [alone, far]
+    assert way(alone) == way(far) == [("eth0", "2001:db8::5")]
+
+
+def test_a_link_local_address_beside_a_global_one_needs_its_link_too() -> None:
+    underlay = table(own="2001:db8:9::1")
+    alone = underlay.intern(NEAR, 2, LINK)
+    assert underlay.update(links=[replace(ETH1, has_carrier=False)]) == [alone]
+    assert not alone.reachable
+
+
+def test_a_link_local_address_of_ours_is_no_next_hop_on_its_link() -> None:
+    """RFC 4007: on another link it is somebody else's."""
+    underlay = table()
+    one, two = (underlay.intern(LINK, number) for number in (1, 2))
+    beside = underlay.intern(NEAR, 2, LINK)
+    assert underlay.update(addresses=[Address(LINK, 64, 2)]) == [two, beside]
+    assert [each.reachable for each in (one, two, beside)] == [True, False, False]
+    assert [underlay.is_own(LINK, number) for number in (0, 1, 2)] == [True, False, True]
+
+
+def test_our_link_local_address_on_a_link_is_found() -> None:
+    underlay = table()
+    mine = [Address(addr(text), 64, 2) for text in ("2001:db8::1", "fe80::2", "fe80::1")]
+    underlay.update(addresses=mine)
+    assert underlay.link_local_on(2) == addr("fe80::1")
+    assert underlay.link_local_on(1) == b""
+
+
 def test_an_address_has_one_object() -> None:
     underlay = table()
     assert underlay.intern(addr("10.1.0.9")) is underlay.intern(addr("10.1.0.9"))
@@ -247,9 +308,70 @@ def test_the_interface_of_an_address_is_known() -> None:
 
 def test_only_neighbours_are_on_link() -> None:
     underlay = table(route("10.1.0.0/24", (1, "")), route("0.0.0.0/0", (2, "10.3.0.1")))
-    assert underlay.on_link(addr("10.1.0.9")) == Hop(1, b"", "eth0")
+    assert underlay.on_link(addr("10.1.0.9")) == Hop(1, addr("10.1.0.9"), "eth0")
     assert underlay.on_link(addr("8.8.8.8")) is None
     assert underlay.on_link(addr("10.1.0.1")) is None
+
+
+# A peer as gateway.
+
+
+def direct(underlay: NextHopTable, address: str, peer: str = "10.1.0.9", scope: int = 0) -> NextHop:
+    return underlay.intern(addr(address), scope, b"", addr(peer))
+
+
+def test_a_neighbour_stands_in_for_next_hops_that_are_on_no_link() -> None:
+    underlay = table(
+        route("10.1.0.0/24", (1, "")), route("203.0.113.0/24", (2, "10.3.0.1"), metric=5)
+    )
+    assert way(direct(underlay, "10.1.0.7")) == [("eth0", "10.1.0.7")]
+    far = [direct(underlay, address) for address in ("203.0.113.5", "192.0.2.1")]
+    assert [way(next_hop) for next_hop in far] == [[("eth0", "10.1.0.9")]] * 2
+    assert [next_hop.cost for next_hop in far] == [0, 0]
+    assert not direct(underlay, "10.1.0.1").reachable
+    assert way(underlay.intern(addr("203.0.113.5"))) == [("eth1", "10.3.0.1")]
+
+
+def test_a_peer_that_is_no_neighbour_has_its_next_hops_resolved_as_ever() -> None:
+    underlay = table(route("10.1.0.0/24", (1, "")), route("10.2.0.0/16", (1, "10.1.0.254")))
+    assert way(direct(underlay, "10.2.0.5", peer="10.2.0.1")) == [("eth0", "10.1.0.254")]
+    assert not direct(underlay, "192.0.2.1", peer="10.2.0.1").reachable
+
+
+def test_a_gateway_follows_its_peer_off_the_link_and_on_again() -> None:
+    underlay = table(route("10.1.0.0/24", (1, "")))
+    next_hop = direct(underlay, "192.0.2.1")
+    assert underlay.update(routes=gone("10.1.0.0/24")) == [next_hop]
+    assert not next_hop.reachable
+    assert underlay.update(routes=changes(route("10.1.0.0/24", (2, "")))) == [next_hop]
+    assert way(next_hop) == [("eth1", "10.1.0.9")]
+    assert underlay.update(links=[replace(ETH1, has_carrier=False)]) == [next_hop]
+    assert not next_hop.reachable
+
+
+def test_a_link_local_peer_is_a_gateway_on_the_link_of_its_session() -> None:
+    underlay = table(route("fe80::/64", (1, "")), route("fe80::/64", (2, "")))
+    next_hop = direct(underlay, "2001:db8::5", peer="fe80::9", scope=2)
+    assert way(next_hop) == [("eth1", "fe80::9")]
+
+
+# Static routes of our own.
+
+
+def test_what_a_peer_behind_a_static_route_tells_leads_through_its_gateway() -> None:
+    underlay = table(route("10.1.0.0/24", (1, "")), route("0.0.0.0/0", (2, "10.3.0.1")))
+    next_hop, other = underlay.intern(addr("192.0.2.1")), underlay.intern(addr("192.0.2.2"))
+    host = parse_prefix("192.0.2.1/32")[1]
+    assert underlay.set_static_routes({Afi.IPV4: {host: addr("10.1.0.254")}}) == [next_hop]
+    assert way(next_hop) == [("eth0", "10.1.0.254")]
+    assert underlay.set_static_routes({Afi.IPV4: {host: addr("10.1.0.254")}}) == []
+    assert underlay.on_link(addr("192.0.2.1")) is None
+    # A foreign route to the same address does not make ours forgotten when it goes again.
+    underlay.update(routes=changes(route("192.0.2.1/32", (3, "10.4.0.1"))))
+    underlay.update(routes=gone("192.0.2.1/32"))
+    assert way(next_hop) == [("eth0", "10.1.0.254")]
+    assert underlay.set_static_routes({}) == [next_hop]
+    assert way(next_hop) == way(other) == [("eth1", "10.3.0.1")]
 
 
 small = st.integers(0, 3)

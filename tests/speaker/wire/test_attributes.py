@@ -14,11 +14,10 @@ from speaker.wire.attributes import (
     MAX_ATTRIBUTES,
     ScanContext,
     Scanned,
-    merge_as4_path,
     missing,
     scan,
-    widen,
 )
+from speaker.wire.two_octets import merge_as4_path, widen
 from speaker.wire.verdicts import Fault, Part, Verdict
 from tests.support.builders import (
     Facts,
@@ -121,13 +120,13 @@ VALUES = [
     # RFC 5701 §2
     ("IPV6_EXTENDED_COMMUNITIES of 8", Attribute.IPV6_EXTENDED_COMMUNITIES, bytes(8), WITHDRAW),
     ("empty IPV6_EXTENDED_COMMUNITIES", Attribute.IPV6_EXTENDED_COMMUNITIES, b"", WITHDRAW),
-    # RFC 7311 §3
+    # RFC 7311 §3.2
     ("empty AIGP", Attribute.AIGP, b"", DISCARD),
     ("half a TLV header", Attribute.AIGP, b"\1\0", DISCARD),
     ("a TLV of two octets", Attribute.AIGP, b"\1\0\2", DISCARD),
     ("a TLV beyond the end", Attribute.AIGP, b"\1\0\x0b" + bytes(7), DISCARD),
     ("a metric of four octets", Attribute.AIGP, b"\1\0\7" + bytes(4), DISCARD),
-    ("no metric", Attribute.AIGP, b"\2\0\3", DISCARD),
+    ("the largest metric", Attribute.AIGP, b"\1\0\x0b" + b"\xff" * 8, DISCARD),
 ]
 OLD_VALUES = [
     # RFC 6793 §6
@@ -167,9 +166,11 @@ def test_a_wrong_value_of_a_two_octet_session_meets_its_verdict(
 METRIC = b"\1\0\x0b" + (7).to_bytes(8, "big")
 
 
-@pytest.mark.parametrize("value", [METRIC, b"\2\0\3" + METRIC, METRIC * 2 + b"\xff\0\4\0"])
-def test_other_tlvs_beside_the_metric_are_no_fault(value: bytes) -> None:
-    """RFC 7311 §3."""
+@pytest.mark.parametrize(
+    "value", [METRIC, b"\2\0\3" + METRIC, METRIC * 2 + b"\xff\0\4\0", b"\2\0\3"]
+)
+def test_other_tlvs_are_no_fault(value: bytes) -> None:
+    """RFC 7311 §3.2."""
     scanned = scan(BASE + attribute(Attribute.AIGP, value), INTERNAL)
     assert (scanned.faults, scanned.raw) == ((), BASE + attribute(Attribute.AIGP, value))
 
@@ -186,7 +187,7 @@ def test_other_tlvs_beside_the_metric_are_no_fault(value: bytes) -> None:
 def test_aigp_is_read_inside_the_as_unless_it_is_said_otherwise(
     context: ScanContext, kept: bool
 ) -> None:
-    """RFC 7311 §3.1."""
+    """RFC 7311 §3.3."""
     scanned = scan(BASE + attribute(Attribute.AIGP, METRIC), context)
     assert (Attribute.AIGP in scanned.codes) is kept
     assert not scanned.withdraw
@@ -224,7 +225,7 @@ def test_flags_against_the_definition_withdraw(code: int, bit: int) -> None:
     context = OLD if code in (Attribute.AS4_PATH, Attribute.AS4_AGGREGATOR) else INTERNAL
     data = b"" if context is OLD else without(code)
     scanned = scan(data + tlv(FLAGS[code] ^ bit, code, value), context)
-    # RFC 7311 §3 has its own word for a transitive AIGP.
+    # RFC 7311 §3.2 has its own word for a transitive AIGP.
     discarded = code == Attribute.AIGP and bit == 0x40
     assert verdicts(scanned) == [(code, DISCARD if discarded else WITHDRAW)]
     assert code not in scanned.codes
@@ -560,3 +561,9 @@ def test_any_values_are_scanned_or_an_update_error(
     parts: list[tuple[int, int, bytes]], context: ScanContext
 ) -> None:
     only_update_errors(b"".join(tlv(flags, code, value) for flags, code, value in parts), context)
+
+
+def test_an_attribute_that_stands_there_ten_thousand_times_is_complained_of_once() -> None:
+    """The complaint must not cost more than the octets."""
+    scanned = scan(BASE + tlv(0xC0, 99, b"") * 10_000, INTERNAL)
+    assert [fault.attribute for fault in scanned.faults] == [99]

@@ -113,3 +113,17 @@ def test_nothing_that_passes_the_scan_is_without_words(code: int, value: bytes) 
     scanned = scan(tlv(FLAGS.get(code, 0xC0), code, value), ScanContext(internal=True))
     words = describe(PathAttributes(scanned.raw))
     assert len(words) == len(scanned.codes)
+
+
+def test_attributes_of_relayed_routes_have_names() -> None:
+    tunnel = tlv(0xC0, 22, b"\0\6\0\6\x41\x0a\0\0\1")
+    # A service TLV, of which ExaBGP says that it does not know it.
+    sid = tlv(0xC0, 40, b"\5\0\1x")
+    raw = tunnel + tlv(0xC0, 23, b"\0\0") + sid
+    words = describe(PathAttributes(raw, bytes(8) + b"\x0a\0\0\1"))
+    assert words == {
+        "NEXT_HOP": "00000000000000000a000001",
+        "PMSI_TUNNEL": "pmsi:ingressreplication:0:100(1601):10.0.0.1",
+        "TUNNEL_ENCAPSULATION": "00 00",
+        "PREFIX_SID": "05 00 01 78",
+    }

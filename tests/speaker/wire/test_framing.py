@@ -21,9 +21,9 @@ from speaker.wire.framing import (
     ROUTE_REFRESH,
     UPDATE,
     Framer,
-    RawMessage,
     message,
 )
+from tests.support.pipeline import RawMessage
 
 LEAST_BODY = {OPEN: 10, UPDATE: 4, NOTIFICATION: 2, KEEPALIVE: 0, ROUTE_REFRESH: 4}
 
@@ -39,7 +39,8 @@ def messages(draw: st.DrawFn) -> RawMessage:
 def fed(chunks: list[bytes]) -> tuple[list[RawMessage], MessageHeaderError | None]:
     """Feed chunks to a new framer; give all messages, and the error."""
     framer = Framer()
-    return [found for chunk in chunks for found in framer.feed(chunk)], framer.error
+    runs = [run for chunk in chunks for run in framer.feed(chunk)]
+    return [(kind, body) for kind, bodies in runs for body in bodies], framer.error
 
 
 def header(length: int, kind: int, marker: bytes = MARKER) -> bytes:
@@ -131,7 +132,7 @@ def test_an_unknown_type_is_bad_message_type(kind: int) -> None:
 def test_messages_before_an_error_are_given_and_nothing_after_it() -> None:
     framer = Framer()
     stream = KEEPALIVE_MESSAGE + message(UPDATE, b"\0\0\0\0") + header(19, 9) + KEEPALIVE_MESSAGE
-    assert framer.feed(stream) == [(KEEPALIVE, b""), (UPDATE, b"\0\0\0\0")]
+    assert framer.feed(stream) == [(KEEPALIVE, [b""]), (UPDATE, [b"\0\0\0\0"])]
     assert framer.error is not None
     assert framer.unread == header(19, 9) + KEEPALIVE_MESSAGE
     assert framer.feed(KEEPALIVE_MESSAGE) == []
@@ -146,8 +147,8 @@ def test_long_messages_pass_once_extended_messages_are_negotiated() -> None:
     framer = Framer()
     framer.max_length = MAX_EXTENDED_LENGTH
     longest = b"\0" * (MAX_EXTENDED_LENGTH - HEADER_LENGTH)
-    assert framer.feed(message(UPDATE, longest)) == [(UPDATE, longest)]
-    assert framer.feed(message(NOTIFICATION, longest)) == [(NOTIFICATION, longest)]
+    assert framer.feed(message(UPDATE, longest)) == [(UPDATE, [longest])]
+    assert framer.feed(message(NOTIFICATION, longest)) == [(NOTIFICATION, [longest])]
     assert framer.feed(header(4097, OPEN)) == []
     assert framer.error is not None
     assert framer.error.subcode == HeaderSubcode.BAD_MESSAGE_LENGTH

@@ -15,17 +15,18 @@ from speaker.wire.framing import HEADER_LENGTH, UPDATE, Framer
 from speaker.wire.update import (
     MpReach,
     MpUnreach,
+    Packer,
     cut_multiprotocol,
     end_of_rib,
     end_of_rib_family,
     mp_reach,
     mp_unreach,
-    pack_updates,
     pack_withdrawals,
     prefixes,
+    prefixes_with_ids,
     sections,
 )
-from speaker.wire.verdicts import TABLE, Error, Part, Verdict
+from speaker.wire.verdicts import TABLE, Error, Part
 from tests.support.builders import Facts, body, facts, reach, unreach
 from tests.support.referee import exabgp_facts, exabgp_update
 from tests.support.routes import attribute, nlri, nlris
@@ -115,8 +116,7 @@ def test_multiprotocol_attributes_are_cut_out_wherever_they_stand(
     pair = [reach(b"\x08\x20", GLOBAL), unreach(b"\x08\x30")]
     one, two = reversed(pair) if swap else pair
     raw = b"".join([*first, one, *second, two, *third])
-    rest, reached, unreached, faults = cut_multiprotocol(raw)
-    assert faults == ()
+    rest, reached, unreached = cut_multiprotocol(raw)
     assert rest == b"".join([*first, *second, *third])
     assert (reached, unreached) == (pair[0][3:], pair[1][3:])
 
@@ -127,7 +127,7 @@ def test_multiprotocol_attributes_are_cut_out_wherever_they_stand(
 def test_what_is_found_before_a_tail_that_is_cut_off_is_kept(tail: bytes) -> None:
     """RFC 7606 §4: its NLRI must be withdrawn, so they must be found."""
     found = cut_multiprotocol(b"\xc0\x63\0" + reach(b"\x08\x20", GLOBAL) + tail)
-    assert found == (b"\xc0\x63\0" + tail, reach(b"\x08\x20", GLOBAL)[3:], None, ())
+    assert found == (b"\xc0\x63\0" + tail, reach(b"\x08\x20", GLOBAL)[3:], None)
 
 
 @pytest.mark.parametrize("wrong", [reach(b"", GLOBAL), unreach(b"\x08\x30")])
@@ -148,15 +148,16 @@ def test_a_second_multiprotocol_attribute_resets(wrong: bytes) -> None:
         (0x8F, None),
     ],
 )
-def test_wrong_flags_of_a_multiprotocol_attribute_are_told_beside_its_value(
-    flags: int, error: Error | None
-) -> None:
-    """RFC 7606 §3 c: its NLRI can be found, so they can be withdrawn."""
-    whole = unreach(b"\x08\x30")
-    rest, _, value, faults = cut_multiprotocol(bytes((flags,)) + whole[1:])
-    assert (rest, value) == (b"", whole[3:])
-    wanted = [] if error is None else [(Attribute.MP_UNREACH_NLRI, Verdict.WITHDRAW)]
-    assert [(fault.attribute, fault.verdict) for fault in faults] == wanted
+def test_wrong_flags_of_a_multiprotocol_attribute_reset(flags: int, error: Error | None) -> None:
+    """RFC 7606 §5.3: it is incorrect, and its NLRI are not to be relied on."""
+    whole = bytes((flags,)) + unreach(b"\x08\x30")[1:]
+    if error is None:
+        assert cut_multiprotocol(whole) == (b"", None, whole[3:])
+        return
+    with pytest.raises(UpdateMessageError) as raised:
+        cut_multiprotocol(whole)
+    assert (3, raised.value.subcode) == TABLE[Attribute.MP_UNREACH_NLRI, error].notification
+    assert raised.value.data == whole
 
 
 def test_a_second_next_hop_that_is_not_of_the_link_is_none() -> None:
@@ -195,7 +196,7 @@ def test_prefixes_that_do_not_parse_are_told_as_the_table_says(
 @given(st.binary(max_size=40))
 def test_cutting_any_octets_loses_none(raw: bytes) -> None:
     try:
-        rest, reached, unreached, _ = cut_multiprotocol(raw)
+        rest, reached, unreached = cut_multiprotocol(raw)
     except UpdateMessageError:
         return
     headers = len(raw) - len(rest) - len(reached or b"") - len(unreached or b"")
@@ -216,7 +217,7 @@ def test_end_of_rib_is_made_and_known(family: Family, octets: str) -> None:
     made = end_of_rib(family)
     assert made[HEADER_LENGTH:] == bytes.fromhex(octets)
     assert end_of_rib_family(made[HEADER_LENGTH:]) == family
-    assert Framer().feed(made) == [(UPDATE, bytes.fromhex(octets))]
+    assert Framer().feed(made) == [(UPDATE, [bytes.fromhex(octets)])]
 
 
 @pytest.mark.parametrize(
@@ -252,10 +253,11 @@ def opened(messages: list[bytes], max_length: int) -> list[bytes]:
     """Give the bodies; every message is whole and within the limit."""
     framer = Framer()
     framer.max_length = max_length
-    found = framer.feed(b"".join(messages))
+    runs = framer.feed(b"".join(messages))
     assert framer.error is None
+    found = [body for kind, bodies in runs if kind == UPDATE for body in bodies]
     assert [len(m) <= max_length for m in messages] == [True] * len(found)
-    return [body for kind, body in found if kind == UPDATE]
+    return found
 
 
 lengths = st.sampled_from([600, 700, 1000, 4096, 65535])
@@ -268,7 +270,7 @@ def test_exabgp_reads_the_ipv4_routes_that_were_packed(
     raw = drawn.encode()
     heard: dict[Nlri, list[bytes]] = {}
     order: list[Nlri] = []
-    for found in opened(pack_updates(IPV4_UNICAST, raw, b"", prefixes, max_length), max_length):
+    for found in opened(Packer(IPV4_UNICAST, max_length).pack(raw, b"", prefixes), max_length):
         said = exabgp_update(found)
         assert said.withdrawn == set()
         assert exabgp_facts(said.attributes) == exabgp_facts(
@@ -294,14 +296,12 @@ def test_exabgp_reads_the_ipv6_routes_that_were_packed(
     next_hop = GLOBAL + LINK_LOCAL if two else GLOBAL
     heard: dict[Nlri, list[bytes]] = {}
     order: list[Nlri] = []
-    for found in opened(
-        pack_updates(IPV6_UNICAST, raw, next_hop, prefixes, max_length), max_length
-    ):
+    for found in opened(Packer(IPV6_UNICAST, max_length).pack(raw, next_hop, prefixes), max_length):
         withdrawn, attributes, nlri_field = sections(found)
         assert (withdrawn, nlri_field) == (b"", b"")
         # RFC 7606 §5.1: MP_REACH_NLRI is the first attribute.
         assert attributes[1] == Attribute.MP_REACH_NLRI
-        rest, value, _, _ = cut_multiprotocol(attributes)
+        rest, value, _ = cut_multiprotocol(attributes)
         assert rest == raw
         assert value is not None
         said = exabgp_update(found)
@@ -314,6 +314,35 @@ def test_exabgp_reads_the_ipv6_routes_that_were_packed(
     assert heard.keys() == set(prefixes)
     hops = {hop for each in heard.values() for hop in each}
     assert hops == ({GLOBAL, LINK_LOCAL} if two else {GLOBAL})
+
+
+@given(
+    facts(),
+    st.lists(nlris(Afi.IPV4), min_size=1, max_size=200),
+    st.booleans(),
+    lengths,
+)
+def test_exabgp_reads_the_ipv4_routes_that_have_ipv6_next_hops(
+    drawn: Facts, prefixes: list[Nlri], two: bool, max_length: int
+) -> None:
+    """RFC 8950 §3."""
+    raw = b"".join(tlv(f, c, v) for f, c, v in tlvs(drawn.encode()) if c != Attribute.NEXT_HOP)
+    next_hop = GLOBAL + LINK_LOCAL if two else GLOBAL
+    heard: dict[Nlri, list[bytes]] = {}
+    order: list[Nlri] = []
+    for found in opened(Packer(IPV4_UNICAST, max_length).pack(raw, next_hop, prefixes), max_length):
+        withdrawn, attributes, nlri_field = sections(found)
+        assert (withdrawn, nlri_field) == (b"", b"")
+        rest, value, _ = cut_multiprotocol(attributes)
+        assert rest == raw
+        assert value is not None
+        heard |= exabgp_update(found, extended=True).announced
+        taken = mp_reach(value, frozenset({IPV4_UNICAST}))
+        assert taken[:3] == (IPV4_UNICAST, GLOBAL, LINK_LOCAL if two else b"")
+        order += split(Afi.IPV4, taken.nlri)
+    assert order == prefixes
+    assert heard.keys() == set(prefixes)
+    assert GLOBAL in {hop for each in heard.values() for hop in each}
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
@@ -329,15 +358,55 @@ def test_exabgp_reads_the_withdrawals_that_were_packed(family: Family, data: st.
     assert gone == set(prefixes)
 
 
+@pytest.mark.parametrize(
+    ("family", "six"),
+    [(IPV4_UNICAST, False), (IPV6_UNICAST, True), (IPV4_UNICAST, True)],
+    ids=["ipv4", "ipv6", "ipv4 over ipv6"],
+)
+@given(st.data())
+def test_exabgp_reads_the_identifiers_before_the_prefixes(
+    family: Family, six: bool, data: st.DataObject
+) -> None:
+    """RFC 7911 §3; with next hops of RFC 8950 too."""
+    numbers = st.integers(0, 0xFFFFFFFF).map(lambda number: number.to_bytes(4, "big"))
+    pairs = st.tuples(numbers, nlris(family.afi)).map(b"".join)
+    identified = data.draw(st.lists(pairs, min_size=1, max_size=200, unique=True))
+    max_length = data.draw(lengths)
+    raw, next_hop = Facts(next_hop=b"" if six else GLOBAL[:4]).encode(), GLOBAL if six else b""
+    packed = Packer(family, max_length, path_ids=True).pack(raw, next_hop, identified)
+    heard: dict[Nlri, list[bytes]] = {}
+    split: list[Nlri] = []
+    for found in opened(packed, max_length):
+        heard |= exabgp_update(found, path_ids=True, extended=six).announced
+        _, attributes, nlri_field = sections(found)
+        value = cut_multiprotocol(attributes)[1]
+        block = nlri_field if value is None else mp_reach(value, frozenset({family})).nlri
+        split += prefixes_with_ids(Part.NLRI, family.afi, block)
+    assert split == identified
+    assert heard.keys() == set(identified)
+    gone: set[Nlri] = set()
+    packed = pack_withdrawals(family, identified, max_length, path_ids=True)
+    for found in opened(packed, max_length):
+        gone |= exabgp_update(found, path_ids=True).withdrawn
+    assert gone == set(identified)
+
+
+def test_identifiers_count_when_there_is_just_room_for_one_prefix() -> None:
+    attributes = bytes(4096 - HEADER_LENGTH - 4 - 5)
+    assert Packer(IPV4_UNICAST).room(attributes, b"") == 5
+    assert Packer(IPV4_UNICAST, path_ids=True).room(attributes, b"") == 0
+    assert Packer(IPV4_UNICAST, path_ids=True).room(attributes[4:], b"") == 9
+
+
 def test_many_prefixes_fill_their_messages() -> None:
     """A full message of /24s holds about 1 000 of them; half empty ones would show here."""
     prefixes = [bytes((24, 10, n >> 8, n & 255)) for n in range(10_000)]
     raw = Facts().encode()
-    assert len(pack_updates(IPV4_UNICAST, raw, b"", prefixes)) <= 13
+    assert len(Packer(IPV4_UNICAST).pack(raw, b"", prefixes)) <= 13
     assert len(pack_withdrawals(IPV4_UNICAST, prefixes)) <= 13
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_attributes_that_leave_no_room_give_no_message(family: Family) -> None:
     raw = tlv(0xC0, 99, bytes(4096 - HEADER_LENGTH - 4 - 4 - 4))
-    assert pack_updates(family, raw, GLOBAL, [nlri("10.0.0.0/8")]) == []
+    assert Packer(family).pack(raw, GLOBAL, [nlri("10.0.0.0/8")]) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fsm.errors import UpdateMessageError
 from policy.attributes import Attribute, tlv
 from speaker.wire.attributes import ScanContext, missing, scan
-from speaker.wire.usual import usual_next_hop
+from speaker.wire.usual import usual_parts
 from tests.support.builders import Facts, facts
 
 EXTERNAL, INTERNAL = ScanContext(internal=False), ScanContext(internal=True)
@@ -23,6 +23,12 @@ USUAL = (
     tlv(0x80, Attribute.MULTI_EXIT_DISC, bytes(4)),
     tlv(0xC0, Attribute.COMMUNITIES, bytes(8)),
 )
+
+
+def usual_next_hop(data: bytes, context: ScanContext) -> bytes | None:
+    """Give NEXT_HOP of a usual set that has one."""
+    parts = usual_parts(data, context)
+    return None if parts is None else parts[1]
 
 
 def referee(data: bytes, context: ScanContext) -> None:

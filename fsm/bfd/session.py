@@ -1,0 +1,443 @@
+"""The machine of one BFD session, in asynchronous mode, active role.
+
+A `BfdSession` is told what happens (`received`, `tick`, `configure`, `disable`, `enable`), with the
+present time and a number by chance, and answers with effects in their order: `Send` with the octets
+of a packet, `Moved` when its state is another. `deadline` is when it wants its next `tick`.
+
+Demand mode is never asked for and honoured where the peer asks for it. Echo packets are not sent;
+whether they are looped back is told to the peer by `Settings.required_min_echo_rx_us`.
+
+RFC: parameters that change while a Poll Sequence runs need one of their own (RFC 5880 §6.5).
+Ours: the next sequence begins with a packet after the first's Final, so that no old Final ends it.
+
+Standards: RFC 5880 §6.5, §6.6, §6.8.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from fsm.bfd.authentication import Authentication, Signer
+from fsm.bfd.packet import BfdState, ControlPacket, Diagnostic, Discard, encode
+from fsm.errors import LocalError
+
+SLOW_US = 1_000_000
+"""The least interval between packets of a session that is not Up. RFC 5880 §6.8.3."""
+
+MICROSECONDS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is configured of a session.
+
+    Args:
+        desired_min_tx_us: bfd.DesiredMinTxInterval while the session is Up.
+        required_min_rx_us: bfd.RequiredMinRxInterval.
+        detect_mult: bfd.DetectMult, 1 to 255.
+        idle_tx_us: the least interval while nobody is heard; never less than a second.
+        required_min_echo_rx_us: how often echo packets are looped back; 0 for not at all.
+        authentication: how packets are authenticated.
+        independent: the C bit: this end lives on when its control plane restarts.
+
+    Raises:
+        LocalError: an interval of 0, which would ask for silence, or no such multiplier.
+    """
+
+    desired_min_tx_us: int = 300_000
+    required_min_rx_us: int = 300_000
+    detect_mult: int = 3
+    idle_tx_us: int = SLOW_US
+    required_min_echo_rx_us: int = 0
+    authentication: Authentication | None = None
+    independent: bool = False
+
+    def __post_init__(self) -> None:
+        for interval in (self.desired_min_tx_us, self.required_min_rx_us):
+            if not 0 < interval < 1 << 32:
+                raise LocalError(f"{interval} µs is no interval for BFD")
+        if not 0 < self.detect_mult < 256:
+            raise LocalError(f"{self.detect_mult} is no detect multiplier for BFD: 1 to 255 are")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a packet."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The session moved from one state to another; why, says the diagnostic."""
+
+    old: BfdState
+    new: BfdState
+    diagnostic: int
+
+
+Effect: TypeAlias = Send | Moved
+
+
+class BfdSession:
+    """One session.
+
+    Args:
+        settings: what is configured.
+        discriminator: ours, unique among the sessions of this system and not 0.
+        sequence: of the first authenticated packet, by chance.
+
+    Attributes:
+        state: bfd.SessionState.
+        diagnostic: bfd.LocalDiag.
+        remote: the last packet that was heeded; None if there was none since the peer was lost.
+        discards: how many packets were dropped, by reason.
+        tx_due: when the next periodic packet is due; None if none is.
+        detect_due: when the peer's silence has lasted for the detection time.
+    """
+
+    def __init__(self, settings: Settings, discriminator: int, sequence: int = 0) -> None:
+        self.settings = settings
+        self.discriminator = discriminator
+        self.state = BfdState.DOWN
+        self.diagnostic: int = Diagnostic.NONE
+        self.remote: ControlPacket | None = None
+        self.discards: Counter[Discard] = Counter()
+        self.tx_due: float | None = None
+        self.detect_due: float | None = None
+        self._signer = _signer(settings, sequence)
+        self._last_tx: float | None = None
+        self._chance = 0.0
+        # What is announced, and what counts, which is older while a Poll Sequence runs.
+        self._desired_tx_us = max(settings.idle_tx_us, SLOW_US)
+        self._used_tx_us = self._desired_tx_us
+        self._used_rx_us = settings.required_min_rx_us
+        self._polling = False
+        self._poll_again = False
+        self._forget_sequence_at: float | None = None
+        self._octets: bytes | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` is to be called next."""
+        if self.tx_due is None or (self.detect_due is not None and self.detect_due < self.tx_due):
+            return self.detect_due
+        return self.tx_due
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether a Poll Sequence of ours runs."""
+        return self._polling
+
+    @property
+    def tx_interval_us(self) -> int:
+        """The interval between our packets, without jitter; 0 if none are sent. RFC 5880 §6.8.7."""
+        remote = self.remote
+        if remote is None:
+            return self._used_tx_us
+        if not remote.required_min_rx_us or (self._peer_demands and not self._polling):
+            return 0
+        return max(self._used_tx_us, remote.required_min_rx_us)
+
+    @property
+    def rx_interval_us(self) -> int:
+        """The interval that is agreed for the peer's packets. RFC 5880 §6.8.4."""
+        told = 0 if self.remote is None else self.remote.desired_min_tx_us
+        return max(self._used_rx_us, told)
+
+    @property
+    def detection_time_us(self) -> int:
+        """After so long a silence the session is down; 0 before a packet came. RFC 5880 §6.8.4."""
+        return 0 if self.remote is None else self.remote.detect_mult * self.rx_interval_us
+
+    @property
+    def _peer_demands(self) -> bool:
+        """Whether demand mode is active at the peer. RFC 5880 §6.8.6."""
+        remote = self.remote
+        return (
+            remote is not None
+            and remote.demand
+            and self.state is BfdState.UP
+            and remote.state is BfdState.UP
+        )
+
+    def tick(self, now: float, chance: float) -> list[Effect]:
+        """Let time pass: send what is due, and find out whether the peer is silent.
+
+        Args:
+            now: monotonic seconds.
+            chance: a number in [0, 1) for the jitter of the next interval. RFC 5880 §6.8.7.
+        """
+        self._chance = chance
+        effects: list[Effect] = []
+        if self.detect_due is not None and self.detect_due <= now:
+            self._lose_peer(now, effects)
+        if self._forget_sequence_at is not None and self._forget_sequence_at <= now:
+            self._forget_sequence()
+        if self.tx_due is None and self._last_tx is None and self.tx_interval_us:
+            self.tx_due = now
+        if self.tx_due is not None and self.tx_due <= now:
+            self._send(now, effects)
+        return effects
+
+    def received(
+        self, packet: ControlPacket, octets: bytes, now: float, chance: float
+    ) -> list[Effect]:
+        """Take a packet that was found to be for this session. RFC 5880 §6.8.6.
+
+        Args:
+            packet: what `decode` made of it.
+            octets: the packet itself, for its authentication.
+            now: monotonic seconds.
+            chance: a number in [0, 1) for the jitter of the next interval.
+        """
+        self._chance = chance
+        wrong = self._refuse(packet, octets, now)
+        if wrong is not None:
+            self.discards[wrong] += 1
+            return []
+        effects: list[Effect] = []
+        before = self.tx_interval_us
+        was_told = None if self.remote is None else self.remote.my_discriminator
+        self.remote = packet
+        if was_told != packet.my_discriminator:
+            # Another one is there: it hears at once that it is heard. RFC 5880 §6.8.7.
+            self._octets = None
+            self.tx_due = now
+        if packet.final and self._polling:
+            self._end_poll(now)
+        if self.state is BfdState.ADMIN_DOWN:
+            self.discards[Discard.ADMIN_DOWN] += 1
+            return []
+        state, diagnostic = _after(self.state, packet.state)
+        if state is not self.state:
+            self._move(state, diagnostic, now, effects)
+        self._expect(now)
+        if packet.poll:
+            effects.append(Send(self._sign(final=True)))
+        if not any(isinstance(effect, Moved) for effect in effects):
+            self._heed_interval(before, now)
+        return effects
+
+    def resume(self, remote: ControlPacket, now: float) -> None:
+        """Be Up without a word, as a session of this discriminator was a moment ago.
+
+        For a process that takes the place of one that died: a peer that has not missed it yet never
+        will. Whether it has is seen by what it says.
+
+        Args:
+            remote: a packet that the peer sent when the session came up.
+            now: monotonic seconds.
+        """
+        self.state, self.remote = BfdState.UP, remote
+        self._retime(now, anew=False)
+        self._expect(now)
+        self.tx_due = now
+
+    def configure(self, settings: Settings, now: float, sequence: int = 0) -> None:
+        """Go on under other settings; a Poll Sequence tells the peer. RFC 5880 §6.8.3, §6.8.13.
+
+        Args:
+            settings: what is configured from now on.
+            now: monotonic seconds.
+            sequence: of the next authenticated packet, if keys have changed.
+        """
+        before, self.settings = self.settings, settings
+        if settings.authentication != before.authentication:
+            self._signer = _signer(settings, sequence)
+        self._octets = None
+        self._retime(now, anew=settings.required_min_rx_us != before.required_min_rx_us)
+        if self.tx_due is not None:
+            self.tx_due = min(self.tx_due, now + self._jittered())
+        if self.detect_due is not None:
+            self._expect(now)
+
+    def disable(self, now: float) -> list[Effect]:
+        """Take the session down by an operator's will. RFC 5880 §6.8.16.
+
+        The peer is told so by the packets of at least a detection time, which the caller lets pass.
+        """
+        effects: list[Effect] = []
+        if self.state is not BfdState.ADMIN_DOWN:
+            self._move(BfdState.ADMIN_DOWN, Diagnostic.ADMINISTRATIVELY_DOWN, now, effects)
+        self.detect_due = None
+        return effects
+
+    def enable(self, now: float) -> list[Effect]:
+        """Let a session that was taken down come up again. RFC 5880 §6.8.16."""
+        effects: list[Effect] = []
+        if self.state is BfdState.ADMIN_DOWN:
+            self.remote = None
+            self._move(BfdState.DOWN, Diagnostic.NONE, now, effects)
+        return effects
+
+    def _refuse(self, packet: ControlPacket, octets: bytes, now: float) -> Discard | None:
+        """Make the checks that a session makes, the last of RFC 5880 §6.8.6."""
+        signer = self._signer
+        if signer is None:
+            return Discard.UNEXPECTED_AUTH if packet.authenticated else None
+        if not packet.authenticated:
+            return Discard.MISSING_AUTH
+        if self._forget_sequence_at is not None and self._forget_sequence_at <= now:
+            self._forget_sequence()
+        return None if signer.accepts(octets, packet.detect_mult) else Discard.BAD_AUTH
+
+    def _move(
+        self, state: BfdState, diagnostic: int | None, now: float, effects: list[Effect]
+    ) -> None:
+        """Be in another state, tell the peer at once, and time packets as it asks."""
+        old, self.state = self.state, state
+        if diagnostic is not None:
+            self.diagnostic = diagnostic
+        self._retime(now, anew=False)
+        self._octets = None
+        effects.append(Moved(old, state, self.diagnostic))
+        # RFC 5880 §6.8.7: what differs from the last packet is told before the interval is over.
+        if self.tx_interval_us:
+            self._send(now, effects)
+        else:
+            self.tx_due = None
+
+    def _retime(self, now: float, *, anew: bool) -> None:
+        """Announce the interval that the state asks for. RFC 5880 §6.8.3.
+
+        Args:
+            now: monotonic seconds.
+            anew: the peer is to be asked also if our interval of sending stays.
+        """
+        settings = self.settings
+        is_up = self.state is BfdState.UP
+        wanted = settings.desired_min_tx_us
+        if not is_up:
+            wanted = max(wanted, SLOW_US if self.remote else settings.idle_tx_us, SLOW_US)
+        anew = anew or wanted != self._desired_tx_us
+        self._desired_tx_us = wanted
+        if not anew:
+            return
+        self._octets = None
+        # While Up, longer silence of ours and less patience with the peer's wait for its Final.
+        self._used_tx_us = min(self._used_tx_us, wanted) if is_up else wanted
+        rx = settings.required_min_rx_us
+        self._used_rx_us = max(self._used_rx_us, rx) if is_up else rx
+        if self.remote is None:
+            self._take_announced()
+        elif self._polling:
+            self._poll_again = True
+        else:
+            self._polling = True
+            if self.tx_due is None:
+                self.tx_due = now
+
+    def _end_poll(self, now: float) -> None:
+        """The peer has answered: what was announced counts. RFC 5880 §6.5, §6.8.3."""
+        self._octets = None
+        if self._poll_again:
+            # That answer may be to what was announced before; ask again.
+            self._poll_again = False
+            self.tx_due = now
+            return
+        self._polling = False
+        self._take_announced()
+
+    def _take_announced(self) -> None:
+        self._used_tx_us = self._desired_tx_us
+        self._used_rx_us = self.settings.required_min_rx_us
+
+    def _lose_peer(self, now: float, effects: list[Effect]) -> None:
+        """The detection time is over. RFC 5880 §6.8.1, §6.8.4."""
+        if self._signer is not None and self.detection_time_us:
+            self._forget_sequence_at = now + self.detection_time_us / MICROSECONDS
+        self.detect_due = None
+        self.remote = None
+        self._polling = self._poll_again = False
+        self._octets = None
+        if self.state in (BfdState.INIT, BfdState.UP):
+            self._move(BfdState.DOWN, Diagnostic.DETECTION_TIME_EXPIRED, now, effects)
+        else:
+            self._take_announced()
+        if self.tx_due is None:
+            self.tx_due = now
+
+    def _forget_sequence(self) -> None:
+        """Nothing came for twice the detection time: bfd.AuthSeqKnown is 0. RFC 5880 §6.8.1."""
+        self._forget_sequence_at = None
+        if self._signer is not None:
+            self._signer.heard = None
+
+    def _expect(self, now: float) -> None:
+        """Be patient with the peer from now on. RFC 5880 §6.8.4."""
+        self._forget_sequence_at = None
+        self.detect_due = now + self.detection_time_us / MICROSECONDS
+
+    def _heed_interval(self, before_us: int, now: float) -> None:
+        """Send earlier, or not at all, if the peer asks for it. RFC 5880 §6.8.3, §6.8.7."""
+        interval = self.tx_interval_us
+        if not interval:
+            self.tx_due = None
+        elif self.tx_due is None:
+            self.tx_due = now
+        elif interval < before_us and self._last_tx is not None:
+            self.tx_due = min(self.tx_due, max(now, self._last_tx + self._jittered()))
+
+    def _send(self, now: float, effects: list[Effect]) -> None:
+        effects.append(Send(self._sign()))
+        self._last_tx = now
+        self.tx_due = now + self._jittered() if self.tx_interval_us else None
+
+    def _jittered(self) -> float:
+        """Give the next interval in seconds: 75 to 100 % of it. RFC 5880 §6.8.7."""
+        most = 0.9 if self.settings.detect_mult == 1 else 1.0
+        return self.tx_interval_us / MICROSECONDS * (most - (most - 0.75) * self._chance)
+
+    def _sign(self, *, final: bool = False) -> bytes:
+        """Write a packet; the usual one is kept, since nothing in it changes."""
+        if self._octets is not None and not final:
+            return self._octets
+        packet = self._packet()
+        if final:
+            packet = replace(packet, final=True, poll=False)
+        if self._signer is not None:
+            return self._signer.sign(packet)
+        octets = encode(packet)
+        if not final:
+            self._octets = octets
+        return octets
+
+    def _packet(self) -> ControlPacket:
+        settings, remote = self.settings, self.remote
+        return ControlPacket(
+            self.state,
+            self.discriminator,
+            0 if remote is None else remote.my_discriminator,
+            self.diagnostic,
+            settings.detect_mult,
+            self._desired_tx_us,
+            settings.required_min_rx_us,
+            settings.required_min_echo_rx_us,
+            poll=self._polling,
+            independent=settings.independent,
+            authenticated=self._signer is not None,
+        )
+
+
+def _signer(settings: Settings, sequence: int) -> Signer | None:
+    ours = settings.authentication
+    return None if ours is None else Signer(ours, sequence)
+
+
+def _after(state: BfdState, told: BfdState) -> tuple[BfdState, int | None]:
+    """Give the state that a packet leads to, and the diagnostic if it says why. RFC 5880 §6.8.6."""
+    if told is BfdState.ADMIN_DOWN:
+        if state is BfdState.DOWN:
+            return state, None
+        return BfdState.DOWN, Diagnostic.NEIGHBOR_SIGNALED_DOWN
+    if state is BfdState.DOWN:
+        moves = {BfdState.DOWN: BfdState.INIT, BfdState.INIT: BfdState.UP}
+        return moves.get(told, state), None
+    if state is BfdState.INIT:
+        return (state if told is BfdState.DOWN else BfdState.UP), None
+    if told is BfdState.DOWN:
+        return BfdState.DOWN, Diagnostic.NEIGHBOR_SIGNALED_DOWN
+    return state, None

@@ -1,0 +1,9 @@
+"""BFD in a process of its own, and the client that starts and watches it.
+
+`client` is the speaker's half. The other modules are the process: `loop` waits and wakes,
+`watching` has the sessions, `datagrams` the sockets, and `words` are what both halves say to each
+other. It imports the standard library, `fsm` and these modules, and nothing else; it is small,
+starts fast, and no table, garbage collection or edit of the speaker's delays its packets.
+
+Standards: RFC 5880, RFC 5881, RFC 5882, RFC 5883.
+"""

@@ -1,0 +1,198 @@
+"""The sockets of BFD: one to hear by for each family and kind, one to send from for each session.
+
+What comes over a single hop has a TTL or hop limit of 255 (RFC 5881 §5); the kernel drops what has
+another one, before it takes room in the buffer (RFC 5082). Over several hops the TTL is told with
+the packet.
+
+Standards: RFC 5881 §4, §5; RFC 5883 §4, §5; RFC 5082 §3.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_address
+from struct import Struct
+
+from speaker.bfd.words import Watch
+
+SINGLE_HOP, MULTIHOP = 3784, 4784
+"""Ports of RFC 5881 §4 and RFC 5883 §5."""
+
+SOURCE_PORTS = (49152, 65535)
+"""RFC 5881 §4."""
+
+TTL = 255
+CS6 = 0xC0
+"""The DSCP of network control, as the octet on the wire."""
+
+RECEIVE_BUFFER = 256 * 1024
+"""Octets that wait to be read; some hundred packets."""
+
+_LONGEST = 128
+_IP_PKTINFO, _IP_RECVTTL, _IP_MINTTL, _IPV6_MINHOPCOUNT = 8, 12, 21, 73
+_IPV4_INFO = Struct("@I4s4s")
+_IPV6_INFO = Struct("@16sI")
+_INT = Struct("@i")
+_TRIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """What came, from where, and by which interface.
+
+    Attributes:
+        source: address in text, without a zone.
+        interface: its index.
+        ttl: TTL or hop limit.
+    """
+
+    octets: bytes
+    source: str
+    destination: str
+    interface: int
+    ttl: int
+    multihop: bool
+
+
+class Receiver:
+    """A socket that hears for all sessions of a family and kind.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+
+    def __init__(self, family: socket.AddressFamily, *, multihop: bool) -> None:
+        self._is_ipv6 = family == socket.AF_INET6
+        self._multihop = multihop
+        self._socket = made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            if self._is_ipv6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+            else:
+                made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+                made.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+            if not multihop:
+                self._demand_ttl()
+            made.bind(("", MULTIHOP if multihop else SINGLE_HOP))
+        except OSError:
+            made.close()
+            raise
+
+    def _demand_ttl(self) -> None:
+        if self._is_ipv6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, TTL)
+        else:
+            self._socket.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, TTL)
+
+    def fileno(self) -> int:
+        """Tell the descriptor to wait for."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        self._socket.close()
+
+    def receive(self) -> Datagram | None:
+        """Read the next packet; None if none waits."""
+        try:
+            octets, ancillary, _, where = self._socket.recvmsg(_LONGEST, 128)
+        except (BlockingIOError, InterruptedError):
+            return None
+        destination, interface, ttl = "", 0, 0
+        for _, kind, data in ancillary:
+            if len(data) == _INT.size:
+                ttl = _INT.unpack(data)[0]
+            elif self._is_ipv6 and kind == socket.IPV6_PKTINFO:
+                packed, interface = _IPV6_INFO.unpack(data)
+                destination = str(ip_address(packed))
+            elif kind == _IP_PKTINFO:
+                interface, _, packed = _IPV4_INFO.unpack(data)
+                destination = str(ip_address(packed))
+        source = where[0].partition("%")[0]
+        return Datagram(octets, source, destination, interface, ttl, self._multihop)
+
+
+class Sender:
+    """The socket that one session sends from; made when it is needed, and again when it fails.
+
+    Attributes:
+        trouble: why the last packet was not sent; empty if it was.
+    """
+
+    __slots__ = ("_socket", "_to", "_watch", "trouble")
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._socket: socket.socket | None = None
+        self._to: tuple[str, int] | tuple[str, int, int, int] = ("", 0)
+        self.trouble = ""
+
+    def send(self, octets: bytes) -> bool:
+        """Send a packet; tell whether it went out."""
+        try:
+            if self._socket is None:
+                self._socket = self._open()
+            self._socket.sendto(octets, self._to)
+        except BlockingIOError:
+            self.trouble = "the interface's queue is full"
+            return False
+        except OSError as error:
+            self.trouble = (error.strerror or str(error)).lower()
+            # An interface or address that went may come back as another one.
+            self.close()
+            return False
+        self.trouble = ""
+        return True
+
+    def close(self) -> None:
+        """Let go of the port."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _open(self) -> socket.socket:
+        watch = self._watch
+        is_ipv6 = ":" in watch.peer
+        family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+        port = MULTIHOP if watch.multihop else SINGLE_HOP
+        scope = socket.if_nametoindex(watch.interface) if watch.interface else 0
+        zone = scope if is_ipv6 and ip_address(watch.peer).is_link_local else 0
+        self._to = (watch.peer, port, 0, zone) if is_ipv6 else (watch.peer, port)
+        made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            if is_ipv6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, TTL)
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, CS6)
+            else:
+                made.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, TTL)
+                made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, CS6)
+            if watch.interface and not watch.multihop:
+                device = watch.interface.encode()
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+            self._bind(made, zone)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    def _bind(self, made: socket.socket, zone: int) -> None:
+        """Bind to a port that no other session has. RFC 5881 §4."""
+        local = self._watch.local or ""
+        for _ in range(_TRIES):
+            port = random.randint(*SOURCE_PORTS)
+            try:
+                made.bind(
+                    (local, port, 0, zone) if made.family == socket.AF_INET6 else (local, port)
+                )
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return
+        raise OSError(errno.EADDRINUSE, "no source port is free")

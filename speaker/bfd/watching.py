@@ -1,0 +1,343 @@
+"""The sessions of the BFD process: who they are, which packet is whose, what is counted.
+
+A packet that has a discriminator of ours is for that session; one that has none is for the session
+with its source, destination and interface (RFC 5881 §3, RFC 5883 §4).
+
+A session that is taken away says AdminDown for a while (RFC 5880 §6.8.16). One that was Up when the
+last process died goes on as if nothing had been, and is told of when the peer was heard.
+
+Standards: RFC 5880 §6.3, §6.8.6, §6.8.16; RFC 5881 §3; RFC 5883 §4.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import socket
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import Any
+
+from fsm.bfd import BfdSession, BfdState, ControlPacket, Diagnostic, Discard, Moved, Send
+from fsm.bfd.packet import decode, encode
+from fsm.bfd.session import MICROSECONDS, Effect
+from speaker.bfd.datagrams import Datagram, Sender
+from speaker.bfd.words import Watch
+
+LINGER = 3.0
+"""Seconds at the most in which a session that is taken away says so."""
+
+GAPS = (1.0, 1.5, 2.0, 3.0, 4.0)
+"""Upper ends of the histogram of silences, in agreed intervals."""
+
+
+class Watched:
+    """One session and its surroundings.
+
+    Attributes:
+        since: when its state was another one last, seconds since the epoch.
+        downs: how often it has left Up.
+        received, sent: packets.
+        gaps: silences of the peer while Up, by `GAPS`, the last for all longer ones.
+        ends_at: when it is forgotten; None unless it is taken away.
+        is_proven: the peer was heard since the process runs.
+        scheduled: the deadline under which it stands in the heap.
+    """
+
+    __slots__ = (
+        *("watch", "session", "sender", "since", "downs", "received", "sent", "gaps", "ends_at"),
+        *("is_proven", "scheduled", "last_received", "sequence"),
+    )
+
+    def __init__(self, watch: Watch, discriminator: int, since: float) -> None:
+        self.watch = watch
+        self.session = BfdSession(watch.settings, discriminator, random.getrandbits(32))
+        self.sender = Sender(watch)
+        self.since = since
+        self.downs = self.received = self.sent = 0
+        self.gaps = [0] * (len(GAPS) + 1)
+        self.ends_at: float | None = None
+        self.is_proven = True
+        self.scheduled: float | None = None
+        self.last_received: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """When time is to pass for it next."""
+        moments = (self.session.deadline, self.ends_at)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def heard(self, now: float) -> None:
+        """Count a packet that the session took, and the silence before it."""
+        self.received += 1
+        last, self.last_received = self.last_received, now
+        interval = self.session.rx_interval_us / MICROSECONDS
+        if last is not None and interval and self.session.state is BfdState.UP:
+            self.gaps[bisect_left(GAPS, (now - last) / interval)] += 1
+
+    @property
+    def late(self) -> int:
+        """Packets that came more than half an interval later than was agreed."""
+        return sum(self.gaps[2:])
+
+
+class Watching:
+    """All sessions.
+
+    Args:
+        clock: gives monotonic seconds.
+        wall: gives seconds since the epoch.
+        tell: called with a session whose state is another.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        tell: Callable[[Watched], None],
+    ) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._tell = tell
+        self._by_name: dict[str, Watched] = {}
+        self._by_discriminator: dict[int, Watched] = {}
+        self._by_peer: dict[str, list[Watched]] = {}
+        self._heap: list[tuple[float, int, Watched]] = []
+        self._order = count()
+        self.discards: Counter[Discard] = Counter()
+        self.spared = 0
+
+    def __iter__(self) -> Iterator[Watched]:
+        return iter(self._by_discriminator.values())
+
+    def __len__(self) -> int:
+        return len(self._by_discriminator)
+
+    def watch(self, watch: Watch, former: tuple[int, ControlPacket] | None = None) -> None:
+        """Watch a session, or go on watching it under other settings.
+
+        Args:
+            watch: which, and how.
+            former: our discriminator and a packet of the peer's, where the session was Up when the
+                last process died.
+        """
+        now = self._clock()
+        known = self._by_name.get(watch.name)
+        if known is not None and known.watch.place != watch.place:
+            self.unwatch(watch.name)
+            known = None
+        if known is None:
+            known = self._add(watch, 0 if former is None else former[0])
+            if former is not None:
+                known.is_proven = False
+                known.session.resume(former[1], now)
+            self._perform(known, known.session.tick(now, random.random()))
+        elif known.watch != watch:
+            known.watch = watch
+            known.session.configure(watch.settings, now, random.getrandbits(32))
+        self._schedule(known)
+
+    def unwatch(self, name: str) -> None:
+        """Take a session away."""
+        watched = self._by_name.pop(name, None)
+        if watched is None:
+            return
+        now = self._clock()
+        if watched.session.remote is None:
+            self._forget(watched)
+            return
+        self._perform(watched, watched.session.disable(now))
+        interval = max(watched.session.tx_interval_us / MICROSECONDS, 1.0)
+        watched.ends_at = now + min(LINGER, interval * watched.watch.settings.detect_mult)
+        self._schedule(watched)
+
+    def unwatch_all(self) -> None:
+        """Take all sessions away."""
+        for name in list(self._by_name):
+            self.unwatch(name)
+
+    def close(self) -> None:
+        """Forget all sessions at once, and tell nobody."""
+        self._by_name.clear()
+        for watched in list(self):
+            self._forget(watched)
+
+    def _add(self, watch: Watch, discriminator: int) -> Watched:
+        for other in list(self._by_peer.get(watch.peer, ())):
+            if other.ends_at is not None and other.watch.place == watch.place:
+                # Its AdminDown would take the new session down at the peer's end.
+                self._forget(other)
+        while not discriminator or discriminator in self._by_discriminator:
+            discriminator = random.getrandbits(32)
+        made = Watched(watch, discriminator, self._wall())
+        self._by_name[watch.name] = self._by_discriminator[discriminator] = made
+        self._by_peer.setdefault(watch.peer, []).append(made)
+        return made
+
+    def _forget(self, watched: Watched) -> None:
+        watched.sender.close()
+        watched.scheduled = None
+        del self._by_discriminator[watched.session.discriminator]
+        same = self._by_peer[watched.watch.peer]
+        same.remove(watched)
+        if not same:
+            del self._by_peer[watched.watch.peer]
+
+    def take(self, datagram: Datagram, woke: float) -> None:
+        """Take a packet.
+
+        Args:
+            datagram: the packet.
+            woke: when the process woke up to read it; silence until then was not the peer's.
+        """
+        packet = decode(datagram.octets)
+        if isinstance(packet, Discard):
+            self.discards[packet] += 1
+            return
+        watched = self._whose(packet.your_discriminator, datagram)
+        if watched is None:
+            self.discards[Discard.NO_SESSION] += 1
+            return
+        if datagram.multihop and datagram.ttl < watched.watch.least_ttl:
+            self.discards[Discard.TTL] += 1
+            return
+        now, session = self._clock(), watched.session
+        due = session.detect_due
+        effects = session.received(packet, datagram.octets, now, random.random())
+        if session.remote is packet:
+            self.spared += due is not None and due <= woke
+            watched.heard(now)
+            if not watched.is_proven:
+                watched.is_proven = True
+                self._tell(watched)
+        self._perform(watched, effects)
+        self._schedule(watched)
+
+    def _whose(self, discriminator: int, datagram: Datagram) -> Watched | None:
+        if discriminator:
+            watched = self._by_discriminator.get(discriminator)
+            fits = watched is not None and watched.watch.multihop == datagram.multihop
+            return watched if fits else None
+        for watched in self._by_peer.get(datagram.source, ()):
+            if watched.ends_at is None and _is_for(watched.watch, datagram):
+                return watched
+        return None
+
+    def next_deadline(self) -> float | None:
+        """Tell when time is to pass next."""
+        return self._heap[0][0] if self._heap else None
+
+    def tick(self, now: float) -> None:
+        """Let time pass for the sessions for which it is due.
+
+        Args:
+            now: everything that came before was read; so nobody is missed whose packet waits.
+        """
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            deadline, _, watched = heapq.heappop(heap)
+            if watched.scheduled != deadline:
+                continue
+            watched.scheduled = None
+            if watched.ends_at is not None and watched.ends_at <= now:
+                self._forget(watched)
+                continue
+            effects = watched.session.tick(now, random.random())
+            self._perform(watched, effects)
+            self._schedule(watched)
+
+    def _schedule(self, watched: Watched) -> None:
+        """Put a session into the heap, unless it stands there early enough."""
+        deadline = watched.deadline
+        if deadline is None or (watched.scheduled is not None and watched.scheduled <= deadline):
+            return
+        watched.scheduled = deadline
+        heapq.heappush(self._heap, (deadline, next(self._order), watched))
+
+    def _perform(self, watched: Watched, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                watched.sent += watched.sender.send(effect.octets)
+            else:
+                self._moved(watched, effect)
+
+    def _moved(self, watched: Watched, moved: Moved) -> None:
+        watched.since = self._wall()
+        watched.downs += moved.old is BfdState.UP
+        if moved.new is BfdState.UP:
+            watched.last_received = None
+        if watched.ends_at is None and self._by_name.get(watched.watch.name) is watched:
+            self._tell(watched)
+
+
+def _is_for(watch: Watch, datagram: Datagram) -> bool:
+    """Tell whether a first packet is for a session. RFC 5881 §3, RFC 5883 §4."""
+    if watch.multihop != datagram.multihop or watch.local not in (None, datagram.destination):
+        return False
+    if watch.interface is None or watch.multihop:
+        return True
+    try:
+        return socket.if_indextoname(datagram.interface) == watch.interface
+    except OSError:
+        return False
+
+
+def state_as_json(watched: Watched) -> dict[str, Any]:
+    """Tell what a session is now, for those who act on it."""
+    session, remote = watched.session, watched.session.remote
+    return {
+        "name": watched.watch.name,
+        "state": str(session.state),
+        "diagnostic": session.diagnostic,
+        "remoteState": None if remote is None else str(remote.state),
+        "downs": watched.downs,
+        "former": None if remote is None else [session.discriminator, encode(remote).hex()],
+    }
+
+
+def session_as_json(watched: Watched) -> dict[str, Any]:
+    """Tell all about a session, for people."""
+    watch, session, remote = watched.watch, watched.session, watched.session.remote
+    return {
+        "name": watch.name,
+        "state": str(session.state),
+        "remoteState": None if remote is None else str(remote.state),
+        "independent": remote is not None and remote.independent,
+        "downs": watched.downs,
+        "peer": watch.peer,
+        "local": watch.local,
+        "interface": watch.interface,
+        "multihop": watch.multihop,
+        "since": watched.since,
+        "diagnostic": _diagnostic(session.diagnostic),
+        "remoteDiagnostic": None if remote is None else _diagnostic(remote.diagnostic),
+        "discriminator": session.discriminator,
+        "remoteDiscriminator": None if remote is None else remote.my_discriminator,
+        "txIntervalUs": session.tx_interval_us,
+        "rxIntervalUs": session.rx_interval_us,
+        "detectionTimeUs": session.detection_time_us,
+        "multiplier": watch.settings.detect_mult,
+        "remoteMultiplier": None if remote is None else remote.detect_mult,
+        "polling": session.is_polling,
+        "authentication": watch.settings.authentication is not None,
+        "received": watched.received,
+        "sent": watched.sent,
+        "late": watched.late,
+        "gaps": list(watched.gaps),
+        "discarded": {reason.value: number for reason, number in session.discards.items()},
+        "trouble": watched.sender.trouble,
+    }
+
+
+def former_of(said: list[Any] | None) -> tuple[int, ControlPacket] | None:
+    """Read what ``former`` of a `state_as_json` was."""
+    if said is None:
+        return None
+    remote = decode(bytes.fromhex(said[1]))
+    return None if isinstance(remote, Discard) else (said[0], remote)
+
+
+def _diagnostic(number: int) -> str:
+    return str(Diagnostic(number)) if number < len(Diagnostic) else f"diagnostic {number}"

@@ -1,0 +1,105 @@
+"""What the speaker and its BFD process say to each other: a JSON object a line.
+
+To the process: `watch` (a session, also one that is known under other settings), `unwatch`, `show`.
+From it: `ready` once, `state` whenever a session is in another state, `sessions` as the answer to
+`show`. The end of file says that the other half is gone.
+
+A `state` tells how often a session has left Up, so that one that fell and came back while nobody
+read is known to have fallen.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fsm.bfd import Authentication, AuthType, Settings
+
+MAX_LINE = 1 << 20
+"""Octets of a line at the most; a longer one is a fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A session to be watched.
+
+    Args:
+        name: what the speaker calls it.
+        peer: address in canonical text, without a zone.
+        local: address that packets come from; None leaves it to the system.
+        interface: that a single hop's packets go out of and come in by; None for any.
+        multihop: whether routers may stand between (RFC 5883).
+        least_ttl: that a packet over several hops may come with.
+        settings: of the session.
+    """
+
+    name: str
+    peer: str
+    local: str | None = None
+    interface: str | None = None
+    multihop: bool = False
+    least_ttl: int = 1
+    settings: Settings = Settings()  # noqa: RUF009  (frozen)
+
+    @property
+    def place(self) -> tuple[str, str | None, str | None, bool]:
+        """What a session cannot change while it lives."""
+        return self.peer, self.local, self.interface, self.multihop
+
+
+def encode_line(word: str, **more: Any) -> bytes:
+    """Write a line."""
+    return json.dumps({"word": word, **more}, separators=(",", ":")).encode() + b"\n"
+
+
+def decode_line(line: bytes) -> dict[str, Any]:
+    """Read a line; both ends are ours, so it is well-formed."""
+    read: dict[str, Any] = json.loads(line)
+    return read
+
+
+def watch_as_json(watch: Watch) -> dict[str, Any]:
+    """Write what is to be watched."""
+    ours = watch.settings
+    auth = ours.authentication
+    return {
+        "name": watch.name,
+        "peer": watch.peer,
+        "local": watch.local,
+        "interface": watch.interface,
+        "multihop": watch.multihop,
+        "leastTTL": watch.least_ttl,
+        "tx": ours.desired_min_tx_us,
+        "rx": ours.required_min_rx_us,
+        "multiplier": ours.detect_mult,
+        "idleTx": ours.idle_tx_us,
+        "auth": None
+        if auth is None
+        else {
+            "type": int(auth.kind),
+            "key": auth.key_id,
+            "keys": {str(number): key.hex() for number, key in auth.keys.items()},
+        },
+    }
+
+
+def watch_of(read: dict[str, Any]) -> Watch:
+    """Read what `watch_as_json` wrote."""
+    told = read["auth"]
+    auth = None
+    if told is not None:
+        keys = {int(number): bytes.fromhex(key) for number, key in told["keys"].items()}
+        auth = Authentication(AuthType(told["type"]), keys, told["key"])
+    settings = Settings(
+        read["tx"], read["rx"], read["multiplier"], read["idleTx"], authentication=auth
+    )
+    return Watch(
+        read["name"],
+        read["peer"],
+        read["local"],
+        read["interface"],
+        read["multihop"],
+        read["leastTTL"],
+        settings,
+    )

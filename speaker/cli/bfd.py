@@ -1,0 +1,100 @@
+"""``wren bfd``: how BFD watches the peers of the running daemon."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from speaker.cli.options import Output, OutputOption, RunDirOption
+from speaker.cli.tables import Table, write_json, write_lines, write_table
+from speaker.control.client import ask
+from speaker.control.views import BfdProcessView, BfdSessionView, BfdView
+from speaker.moments import show_since
+
+LONG = 10_000_000
+"""Microseconds from which on an interval is told in seconds."""
+
+
+def bfd(run_dir: RunDirOption, output: OutputOption = Output.TEXT) -> None:
+    """Show BFD sessions: their state, the timers that both ends agreed, and why they fell last.
+
+    TX and RX are the intervals of our packets and the peer's, DETECTION is the silence after which
+    the peer counts as gone. LATE counts packets that came more than half an interval late.
+    """
+    found: BfdView = ask(run_dir, "bfd")
+    if output is Output.JSON:
+        write_json(found)
+        return
+    if found["sessions"]:
+        write_table(session_table(found["sessions"]))
+    elif not found["notConnected"]:
+        typer.echo("no BGPPeer of this node has a failureDetectionMode", err=True)
+    write_lines(show_rest(found))
+
+
+def session_table(sessions: list[BfdSessionView]) -> Table:
+    """Give a row for each session."""
+    headings = (
+        *("PEER", "INTERFACE", "STATE", "SINCE", "TX", "RX", "DETECTION", "DOWNS", "LATE"),
+        *("DIAGNOSTIC", "PEER'S DIAGNOSTIC"),
+    )
+    rows = [
+        (
+            item["name"],
+            item["interface"] or "-",
+            item["state"],
+            show_since(item["since"], time.time()),
+            show_us(item["txIntervalUs"]),
+            show_us(item["rxIntervalUs"]),
+            show_us(item["detectionTimeUs"]),
+            str(item["downs"]),
+            str(item["late"]),
+            item["diagnostic"],
+            item["remoteDiagnostic"] or "-",
+        )
+        for item in sessions
+    ]
+    numbers = {"TX", "RX", "DETECTION", "DOWNS", "LATE"}
+    return Table(headings, rows, right=frozenset(numbers))
+
+
+def show_us(microseconds: int) -> str:
+    """Write an interval in milliseconds, or in seconds if it is long."""
+    if microseconds >= LONG:
+        return f"{microseconds / 1e6:g}s"
+    return f"{microseconds / 1000:g}ms" if microseconds else "-"
+
+
+def show_rest(found: BfdView) -> list[str]:
+    """Say what keeps sessions from working, and how the process fares."""
+    lines = [
+        f"{item['name']}: packets cannot be sent: {item['trouble']}"
+        for item in found["sessions"]
+        if item["trouble"]
+    ]
+    lines += [
+        f"{address}: not watched, it is on no link of this node"
+        for address in found["notConnected"]
+    ]
+    process = found["process"]
+    return lines + ([] if process is None else [show_process(process)])
+
+
+def show_process(process: BfdProcessView) -> str:
+    """Say in one line how late the process ran."""
+    bounds = [f"{bound * 1000:g}ms" for bound in process["latenessBounds"]]
+    late = [
+        f"{count} by more than {bound}"
+        for bound, count in zip(bounds, process["lateness"][1:], strict=True)
+        if count
+    ]
+    words = [
+        f"process {process['pid']} woke up {sum(process['lateness'])} times",
+        "late " + ", ".join(late) if late else "never late",
+    ]
+    if process["spared"]:
+        words.append(f"{process['spared']} times a peer's packet lay unread, which cost nothing")
+    if process["trouble"]:
+        words.append(process["trouble"])
+    return "; ".join(words)

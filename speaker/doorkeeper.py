@@ -1,0 +1,122 @@
+"""Who may connect, and on which terms: the plan's passwords and distances, at the sockets.
+
+The terms of all peers are on the listening sockets before their sessions start, and leave them with
+the peers. A peer whose password finds no room there is held down, and nobody else: without it, we
+would speak unsigned, or not be reached. It is tried again when the plan changes, and from time to
+time, because the system's limit may be raised meanwhile.
+
+Standards: RFC 2385 §2; RFC 5082 §3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from fsm.notifications import Cease
+from speaker import log
+from speaker.clock import Alarm, Clock
+from speaker.config.conditions import Condition, Gravity
+from speaker.config.plan import PeerPlan, Plan
+from speaker.net.admission import Admission, Terms
+from speaker.net.drops import DropCounts
+from speaker.net.listener import Listener
+from speaker.net.transport import Transport
+from speaker.peer import Peer
+
+PERIOD = 10.0
+"""Seconds between two tries to set a password."""
+
+_HELD = "the password cannot be set"
+
+
+class Router(Protocol):
+    """What is asked of the router around it."""
+
+    clock: Clock
+    drops: DropCounts
+    listener: Listener
+    plan: Plan
+    peers: dict[str, Peer]
+
+
+class Doorkeeper:
+    """Keeps the listening sockets as the plan says.
+
+    Args:
+        router: whose they are.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._admission = Admission()
+        self._alarm = Alarm(router.clock, self.follow)
+        self.prepare = self._admission.prepare
+
+    def follow(self) -> None:
+        """Follow the router's plan."""
+        router = self._router
+        self._admission.follow(_terms(router.plan.peers.values()), router.listener.doors.values())
+        self.heed()
+
+    def heed(self) -> None:
+        """Hold down whose password cannot be set, and let the others come up."""
+        for peer in self._router.peers.values():
+            self.check(peer)
+        if self._admission.refused:
+            self._alarm.set(self._router.clock.now() + PERIOD)
+
+    def check(self, peer: Peer) -> None:
+        """Hold a peer down whose password cannot be set; let it come up again when it can."""
+        refusal, session = peer.refusal, peer.session
+        if refusal and session.is_started:
+            peer.stop(Cease.OUT_OF_RESOURCES, _HELD)
+            log.password_refused(peer.name, peer.plan.address, refusal)
+        elif not refusal and session.stop is not None and session.stop.message == _HELD:
+            peer.start()
+
+    def close(self) -> None:
+        """Try no more."""
+        self._alarm.cancel()
+
+    def refusal(self, plan: PeerPlan) -> str:
+        """Say why a peer's password cannot be set; empty if it can, or if it has none."""
+        return self._admission.refused.get(plan.address, "") if plan.password else ""
+
+    def admits(self, transport: Transport, plan: PeerPlan) -> bool:
+        """Tell whether an accepted connection may go on, which it then does on the peer's terms."""
+        terms, sock = Terms.of(plan), transport.socket
+        if sock is None or self.refusal(plan):
+            return False
+        try:
+            near_enough = self._admission.admit(sock, plan.address, terms)
+        except OSError:
+            # It is gone already, or there is no room for its key.
+            return False
+        if not near_enough:
+            self._router.drops.turned_away += 1
+        transport.password = terms.password
+        return near_enough
+
+    def conditions(self) -> Iterator[Condition]:
+        """Say who is held down, and why."""
+        for peer in self._router.peers.values():
+            refusal = peer.refusal
+            if refusal:
+                resource = peer.plan.resource
+                yield Condition(
+                    f"BGPPeer/{resource}" if resource else peer.name,
+                    Gravity.ERROR,
+                    "PasswordRefused",
+                    f"{peer.name} is held down: {refusal}",
+                )
+
+
+def _terms(plans: Iterable[PeerPlan]) -> Mapping[str, Terms]:
+    """Give the terms of each address: where it has several peers, what any of them asks for."""
+    found: dict[str, Terms] = {}
+    for plan in plans:
+        other = found.get(plan.address, Terms())
+        password = other.password or plan.password
+        found[plan.address] = Terms(password, other.hops or plan.ttl_security)
+    return found

@@ -1,0 +1,166 @@
+"""On which terms peers may connect: signed by a key (RFC 2385), from no farther than so many hops.
+
+The system sees to it, as far as it can. Every listening socket has the keys of all peers of its
+family that sign, before anything is accepted there; a segment without the right signature is
+dropped before we hear of it. The number of hops cannot be had for each peer of a listening socket,
+so what is accepted is looked at: the TTL of its SYN first, which the system keeps for us, and from
+then on the socket itself drops what comes from too far.
+
+A key that changes is put onto the listening sockets and used by what is dialled from then on. A
+connection that stands keeps its own, as its other end does: only the next one needs the new key.
+
+Keys need memory that the system counts by socket. A peer whose key finds no room is not talked to:
+the others go on.
+
+Standards: RFC 2385 §2; RFC 5082 §3.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from speaker.config.peerplan import PeerPlan
+from speaker.config.secrets import Secret
+from speaker.net import sockopts
+
+_OPTMEM: Final = Path("/proc/sys/net/core/optmem_max")
+KEY_SIZE: Final = 144
+"""Octets that a password takes on a listening socket.
+
+Linux 6.18 takes 136, and a little for what a socket has besides.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is asked of a peer's connections.
+
+    Attributes:
+        password: by which they are signed; None for no signatures.
+        hops: how far away the peer may be; 0 for any distance (RFC 5082).
+    """
+
+    password: Secret | None = None
+    hops: int = 0
+
+    @classmethod
+    def of(cls, plan: PeerPlan) -> Self:
+        """Give those of a peer."""
+        return cls(plan.password, plan.ttl_security)
+
+    def ask(self, sock: socket.socket, address: str) -> None:
+        """Ask it of a socket that is to be connected with an address.
+
+        Raises:
+            OSError: the system cannot sign.
+        """
+        if self.password is not None:
+            sockopts.sign(sock, address, self.password)
+        if self.hops:
+            sockopts.limit_hops(sock, self.hops)
+
+
+ANY: Final = Terms()
+
+
+class Admission:
+    """What the listening sockets ask of those who connect.
+
+    Attributes:
+        refused: the addresses whose key finds no room, and why.
+    """
+
+    def __init__(self) -> None:
+        self._terms: dict[str, Terms] = {}
+        self._near: set[socket.AddressFamily] = set()
+        self.refused: dict[str, str] = {}
+
+    def follow(self, terms: Mapping[str, Terms], doors: Iterable[socket.socket]) -> None:
+        """Have other terms.
+
+        Args:
+            terms: of each peer's address.
+            doors: the sockets that listen.
+        """
+        before, self._terms = self._terms, dict(terms)
+        near, self._near = self._near, {_family(a) for a, each in terms.items() if each.hops}
+        gone = [address for address in before if address not in terms]
+        anew = [
+            address
+            for address, each in terms.items()
+            if address in self.refused or each.password != before.get(address, ANY).password
+        ]
+        self.refused.clear()
+        for door in doors:
+            # What is given back may make room.
+            self._set_keys(door, gone)
+            self._set_keys(door, anew)
+            if (door.family in near) != (door.family in self._near):
+                sockopts.expect_near(door, near=door.family in self._near)
+
+    def prepare(self, door: socket.socket) -> None:
+        """Ask it of a socket that is about to be accepted from, wherever it comes from."""
+        self._set_keys(door, self._terms)
+        sockopts.expect_near(door, near=door.family in self._near)
+
+    def _set_keys(self, door: socket.socket, addresses: Iterable[str]) -> None:
+        for address in addresses:
+            if _family(address) == door.family:
+                try:
+                    sockopts.sign(door, address, self._terms.get(address, ANY).password)
+                except OSError as error:
+                    self.refused[address] = self._explained(error, door.family)
+
+    def _explained(self, error: OSError, family: int) -> str:
+        if error.errno in (errno.ENOMEM, errno.ENOBUFS):
+            count = sum(
+                each.password is not None and _family(address) == family
+                for address, each in self._terms.items()
+            )
+            return (
+                "there is no room for its password on a listening socket: net.core.optmem_max is"
+                f" {_optmem()}, {count} passwords need {count * KEY_SIZE}"
+            )
+        if error.errno == errno.ENOPROTOOPT:
+            return "the kernel has no TCP MD5 signatures (CONFIG_TCP_MD5SIG)"
+        return f"its password cannot be set: {os.strerror(error.errno or 0)}"
+
+    def admit(self, sock: socket.socket, address: str, terms: Terms) -> bool:
+        """Ask it of an accepted connection; tell whether it may stay.
+
+        Args:
+            sock: of the connection.
+            address: of the peer.
+            terms: of the peer.
+
+        Raises:
+            OSError: the connection is gone, or cannot be signed.
+        """
+        if address in self.refused:
+            return False
+        if terms.password is not None:
+            # The system has done so, unless the connection is older than the key: it ends here.
+            sockopts.sign(sock, address, terms.password)
+        if sock.family not in self._near:
+            return True
+        # The listening socket answers with another TTL than the usual one.
+        sockopts.limit_hops(sock, terms.hops)
+        ttl = sockopts.ttl_of_syn(sock) if terms.hops else None
+        return ttl is None or ttl >= 256 - terms.hops
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _optmem() -> str:
+    try:
+        return _OPTMEM.read_text(encoding="ascii").strip()
+    except OSError:
+        return "too small"

@@ -1,0 +1,59 @@
+"""How the daemon is run: what the options of ``wren run`` come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from speaker.speaker import KernelOptions
+from speaker.succession import Marks
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How the daemon is run.
+
+    Attributes:
+        datastore: directory of the resources.
+        node: which Node we are.
+        log_format: ``text`` or ``json``.
+        log_level: ``debug`` to ``error``; None follows the resources.
+        kernel: whether routes are installed.
+        table: the kernel's routing table.
+        protocol: the number that marks routes as ours.
+        nexthop_objects: whether routes may name next-hop objects.
+        nexthop_compat: leave net.ipv4.nexthop_compat_mode alone; else it is set to 0.
+        run_dir: where the control socket is.
+        withdraw_on_exit: take our routes out of the kernel at the end.
+        strict_secrets: hold sessions down whose password is missing.
+        loop: ``uvloop`` or ``asyncio``.
+        takeover: take the place of the daemon that runs with the same run directory, if one does.
+    """
+
+    datastore: Path
+    node: str
+    run_dir: Path
+    log_format: str = "text"
+    log_level: str | None = None
+    kernel: bool = True
+    table: int = 254
+    protocol: int = 12
+    nexthop_objects: bool = True
+    nexthop_compat: bool = True
+    withdraw_on_exit: bool = False
+    strict_secrets: bool = False
+    loop: str = "uvloop"
+    takeover: bool = False
+
+    @property
+    def kernel_options(self) -> KernelOptions | None:
+        """Where routes are installed; None for nowhere."""
+        if not self.kernel:
+            return None
+        return KernelOptions(self.table, self.protocol, self.nexthop_objects, self.nexthop_compat)
+
+    @property
+    def marks(self) -> Marks:
+        """What a daemon must have in common with one whose place it takes."""
+        table, protocol = (self.table, self.protocol) if self.kernel else (None, None)
+        return Marks(self.node, table, protocol)

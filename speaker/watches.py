@@ -1,0 +1,164 @@
+"""Which peers BFD watches, and what its word does to them.
+
+Peers with ``failureDetectionMode: BFDIfDirectlyConnected`` are watched while they are configured,
+not held down, and on a link of ours; who is a hop away by the kernel's routes is not. One BFD
+session is for all peers of an address. The process that sends and hears its packets is started when
+the first peer asks for it (`speaker.bfd`).
+
+When a session that was Up goes Down, the BGP session ends with Cease/BFD Down (RFC 9384), as a Hard
+Reset where that is known (RFC 8538): what the peer told is not used a moment longer, in the kernel
+first of all. A peer without BFD, one that ends it on purpose, and the death of our own process end
+nothing (RFC 5882 §3.2).
+
+Standards: RFC 5881 §2; RFC 5882 §3.2; RFC 9384 §3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from fsm.bfd import Diagnostic
+from fsm.events import AutomaticStop
+from fsm.notifications import Cease
+from policy.path import Source
+from speaker import log
+from speaker.bfd.client import BfdClient, Verdict
+from speaker.bfd.words import Watch
+from speaker.config.bfd import settings_on
+from speaker.config.peerplan import PeerPlan
+from speaker.config.plan import Plan
+from speaker.control.views import BfdView
+from speaker.peer import Peer
+from speaker.rib.next_hops import NextHopTable
+
+
+class House(Protocol):
+    """What is asked of the router around."""
+
+    plan: Plan
+    peers: dict[str, Peer]
+    next_hops: NextHopTable
+
+    def lost(self, source: Source) -> None:
+        """All that a source has told is about to go: the kernel does at once without it."""
+
+
+class Bfd(Protocol):
+    """Who watches: our own process, or an embedder's, by other software or hardware."""
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all that it watches."""
+
+    def watch(self, watch: Watch) -> None:
+        """Watch a session, or go on under other settings."""
+
+    def unwatch(self, name: str) -> None:
+        """Watch a session no more."""
+
+    async def show(self) -> dict[str, Any] | None:
+        """Tell of ``sessions`` and ``process``; None where there is nothing to tell."""
+
+    async def close(self) -> None:
+        """Watch nobody any more."""
+
+
+class Watches:
+    """The BFD sessions of a router's peers.
+
+    Args:
+        house: the router around.
+        make: makes who watches, when the first peer asks for it, from what it is to call.
+    """
+
+    def __init__(
+        self, house: House, make: Callable[[Callable[[Verdict], None]], Bfd] = BfdClient
+    ) -> None:
+        self._house = house
+        self._make = make
+        self._client: Bfd | None = None
+        self._elsewhere: tuple[str, ...] = ()
+
+    def follow(self) -> None:
+        """Watch whoever is to be watched now, and nobody else."""
+        asking = [peer for peer in self._house.peers.values() if peer.plan.bfd]
+        if not asking and self._client is None:
+            return
+        wanted: dict[str, Watch] = {}
+        elsewhere = []
+        for peer in asking:
+            if not peer.session.is_started:
+                continue
+            watch = self._watch_of(peer.plan)
+            if watch is None:
+                elsewhere.append(peer.plan.address)
+            else:
+                wanted.setdefault(watch.name, watch)
+        self._elsewhere = tuple(sorted(set(elsewhere)))
+        self._say(wanted)
+
+    def _say(self, wanted: Mapping[str, Watch]) -> None:
+        client = self._client
+        if client is None:
+            if not wanted:
+                return
+            client = self._client = self._make(self.heed)
+        for name in client.names - wanted.keys():
+            client.unwatch(name)
+        for watch in wanted.values():
+            client.watch(watch)
+
+    def _watch_of(self, plan: PeerPlan) -> Watch | None:
+        """Say how a peer is watched; None if it is not directly connected. RFC 5881 §2."""
+        address, _, zone = plan.address.partition("%")
+        interface = zone or self._interface_to(ip_address(address).packed)
+        if interface is None:
+            return None
+        settings = settings_on(self._house.plan.bfd, interface)
+        local = plan.source_address and plan.source_address.partition("%")[0]
+        return Watch(plan.address, address, local, interface or None, settings=settings)
+
+    def _interface_to(self, address: bytes) -> str | None:
+        """Give the link that an address is on; None for none, empty where links are not known."""
+        next_hops = self._house.next_hops
+        if next_hops.is_trusting:
+            return ""
+        if next_hops.on_link(address) is None:
+            return None
+        link = next_hops.interface_of(address)
+        return None if link is None else link.name
+
+    def heed(self, verdict: Verdict) -> None:
+        """BFD has something to say of an address."""
+        said = str(Diagnostic(verdict.diagnostic)) if verdict.diagnostic < len(Diagnostic) else ""
+        log.bfd_said(verdict.name, is_up=verdict.is_up, failed=verdict.failed, diagnostic=said)
+        if not verdict.failed:
+            return
+        for peer in self._of_address(verdict.name):
+            if peer.exchange is not None:
+                self._house.lost(peer.exchange.source)
+                peer.handle(AutomaticStop(Cease.BFD_DOWN, hard=True, text=f"BFD: {said}"))
+
+    def _of_address(self, address: str) -> Iterable[Peer]:
+        peers = self._house.peers.values()
+        return [peer for peer in peers if peer.plan.bfd and peer.plan.address == address]
+
+    async def view(self) -> BfdView:
+        """Tell how the sessions are."""
+        shown = None if self._client is None else await self._client.show()
+        sessions = [] if shown is None else shown["sessions"]
+        for session in sessions:
+            session["peers"] = sorted(p.name for p in self._of_address(session["name"]))
+        return {
+            "sessions": sorted(sessions, key=lambda session: str(session["name"])),
+            "notConnected": list(self._elsewhere),
+            "process": None if shown is None else shown["process"],
+        }
+
+    async def close(self) -> None:
+        """Watch nobody any more; peers are told that this is on purpose."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None

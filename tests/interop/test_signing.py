@@ -1,0 +1,174 @@
+"""Passwords (RFC 2385) and near peers (RFC 5082) with each speaker that has them, in both families.
+
+In the middle is Wren, with a Secret for each speaker, which a test writes as Kubernetes mounts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from ipaddress import ip_network
+
+import pytest
+
+from speaker.control.client import ask
+from tests.support.labs import lab_of
+from tests.support.pairs import becomes
+from tests.support.star import DAEMONS, IPV4, IPV6, Star, star
+
+pytestmark = [pytest.mark.interop, pytest.mark.netns]
+
+RIGHT, OTHER, WRONG = "right-key", "other-key", "wrong-key"
+SIGNED = {
+    "bird": f'password "{RIGHT}";',
+    "frr": f"password {RIGHT}",
+    "gobgp": f'auth-password = "{RIGHT}"',
+    "openbgpd": f"tcp md5sig password {RIGHT}",
+}
+NEAR = {
+    "bird": "ttl security on;",
+    "frr": "ttl-security hops 1",
+    "gobgp": "[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255",
+    "openbgpd": "ttl-security yes",
+}
+BOTH = (IPV4, IPV6)
+MORE = ip_network("10.77.0.0/16")
+MISMATCH = "MD5 mismatch suspected"
+
+
+@pytest.fixture(scope="module")
+def ring() -> Iterator[Star]:
+    keys = {
+        name: f"password: {{secretKeyRef: {{name: {name}, key: password}}}}" for name in DAEMONS
+    }
+    with lab_of(star(DAEMONS, extra=SIGNED, keys=keys)) as lab:
+        yield Star(lab)
+
+
+def give(ring: Star, passwords: Mapping[str, str | None]) -> None:
+    """Write the Secrets of speakers; None takes one away."""
+    for name, password in passwords.items():
+        path = ring.wren.home / "datastore" / "secrets" / name / "password"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if password is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(password, encoding="utf-8")
+
+
+def uptimes(ring: Star) -> dict[str, list[float]]:
+    """Give since when the sessions with each speaker stand."""
+    return {name: [ring.peer(name, family)["since"] for family in BOTH] for name in DAEMONS}
+
+
+def hurry(ring: Star) -> None:
+    """Have OpenBGPD try again at once: after some failures it takes no calls for long."""
+    for family in BOTH:
+        ring.bgpctl("openbgpd", "neighbor", ring.here("openbgpd", family), "clear")
+
+
+def changes(ring: Star, name: str) -> bool:
+    """Tell whether another password waits for the next connection, in both families."""
+    return bool(ring.peer(name, IPV4)["password"]["changes"]) and bool(
+        ring.peer(name, IPV6)["password"]["changes"]
+    )
+
+
+def suspects(ring: Star, name: str) -> bool:
+    return all(MISMATCH in ring.peer(name, family)["why"] for family in BOTH)
+
+
+def test_without_the_password_nothing_is_said_and_it_is_suspected(ring: Star) -> None:
+    give(ring, dict.fromkeys(DAEMONS))
+    # OpenBGPD may take an unsigned connection before it has read its configuration.
+    for name in (name for name in DAEMONS if name != "openbgpd"):
+        ring.session_is(name, up=False)
+        becomes(f"{name} is suspected", partial(suspects, ring, name), wanted=True)
+
+
+def test_the_right_password_brings_every_session_up(ring: Star) -> None:
+    give(ring, dict.fromkeys(DAEMONS, RIGHT))
+    hurry(ring)
+    ring.agree()
+    for name in DAEMONS:
+        for family in BOTH:
+            told = ring.peer(name, family)["password"]
+            assert told["inUseSince"] is not None
+            assert not told["changes"]
+
+
+def test_a_session_goes_on_by_its_password_while_another_waits(ring: Star) -> None:
+    give(ring, dict.fromkeys(DAEMONS, RIGHT))
+    ring.agree()
+    before = uptimes(ring)
+    give(ring, dict.fromkeys(DAEMONS, OTHER))
+    for name in DAEMONS:
+        becomes(f"another waits for {name}", partial(changes, ring, name), wanted=True)
+    ring.wren.announce(MORE)
+    for name in DAEMONS:
+        ring.hears(name, str(MORE))
+    give(ring, dict.fromkeys(DAEMONS, RIGHT))
+    for name in DAEMONS:
+        becomes(f"none waits for {name}", partial(changes, ring, name), wanted=False)
+    ring.wren.withdraw(MORE)
+    assert uptimes(ring) == before
+
+
+def test_a_speaker_that_changes_its_password_comes_up_again_by_it(ring: Star) -> None:
+    """BIRD ends its sessions for that, and FRR too: they come up by the one that waits here."""
+    give(ring, dict.fromkeys(DAEMONS, RIGHT))
+    hurry(ring)
+    ring.agree()
+    before = uptimes(ring)
+    change(ring, RIGHT, OTHER)
+    ring.agree()
+    after = uptimes(ring)
+    assert {name for name in DAEMONS if after[name] != before[name]} == {"bird", "frr"}
+    change(ring, OTHER, RIGHT)
+    ring.agree()
+
+
+def change(ring: Star, old: str, new: str) -> None:
+    """Have BIRD and FRR take another password, a moment after Wren."""
+    give(ring, {"bird": new, "frr": new})
+    for name in ("bird", "frr"):
+        becomes(f"another waits for {name}", partial(changes, ring, name), wanted=True)
+    ring.bird_configures("bird", (old, new))
+    ring.vtysh_configures("frr", *(f"neighbor {ring.here('frr', f)} password {new}" for f in BOTH))
+    for name in ("bird", "frr"):
+        becomes(f"none waits for {name}", partial(changes, ring, name), wanted=False)
+
+
+def test_a_wrong_password_is_suspected_until_it_is_right(ring: Star) -> None:
+    give(ring, dict.fromkeys(DAEMONS, RIGHT))
+    hurry(ring)
+    ring.agree()
+    give(ring, dict.fromkeys(DAEMONS, WRONG))
+    for name in DAEMONS:
+        becomes(f"another waits for {name}", partial(changes, ring, name), wanted=True)
+        for family in BOTH:
+            for order in ("disable", "enable"):
+                ask(ring.wren.home, order, name=ring.there(name, family))
+    for name in DAEMONS:
+        ring.session_is(name, up=False)
+        becomes(f"{name} is suspected", partial(suspects, ring, name), wanted=True)
+    give(ring, dict.fromkeys(DAEMONS, RIGHT))
+    hurry(ring)
+    ring.agree()
+
+
+@pytest.fixture(scope="module")
+def nearby() -> Iterator[Star]:
+    keys = dict.fromkeys(DAEMONS, "ttlSecurity: 1")
+    with lab_of(star(DAEMONS, extra=NEAR, keys=keys)) as lab:
+        yield Star(lab)
+
+
+def test_near_peers_agree_with_every_speaker_that_asks_for_the_same(nearby: Star) -> None:
+    nearby.agree()
+    for name in DAEMONS:
+        for family in BOTH:
+            assert nearby.peer(name, family)["ttlSecurity"] == 1
+    nearby.wren.announce(MORE)
+    for name in DAEMONS:
+        nearby.hears(name, str(MORE))

@@ -1,0 +1,129 @@
+"""The speaker's half: what it makes of the process's words, and of its death."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from fsm.bfd import Settings
+from speaker.bfd.client import BfdClient, Verdict
+from speaker.bfd.words import Watch
+from tests.support.netns import in_namespace
+
+LEFT = Watch("left", "127.0.0.1", "127.0.0.1", settings=Settings(50_000, 50_000, 3))
+
+
+def said(state: str, downs: int = 0, **more: Any) -> dict[str, Any]:
+    usual = {"name": "left", "state": state, "downs": downs, "diagnostic": 0}
+    return {**usual, "remoteState": "Up", "former": None, **more}
+
+
+def client() -> tuple[BfdClient, list[Verdict]]:
+    told: list[Verdict] = []
+    return BfdClient(told.append), told
+
+
+UP = Verdict("left", is_up=True, failed=False, diagnostic=0)
+FAILED = Verdict("left", is_up=False, failed=True, diagnostic=0)
+
+
+def test_a_session_that_left_up_has_failed() -> None:
+    bfd, told = client()
+    for state in ("Init", "Up", "Down"):
+        bfd._heed(said(state))
+    assert told == [UP, FAILED]
+
+
+def test_one_that_never_was_up_has_not() -> None:
+    bfd, told = client()
+    for state in ("Init", "Down"):
+        bfd._heed(said(state))
+    assert told == []
+
+
+def test_one_that_fell_and_came_back_unread_has_failed() -> None:
+    bfd, told = client()
+    bfd._heed(said("Up"))
+    bfd._heed(said("Up", 1))
+    assert told == [UP, FAILED, UP]
+
+
+def test_a_peer_that_ends_it_on_purpose_has_not_failed() -> None:
+    bfd, told = client()
+    bfd._heed(said("Up"))
+    bfd._heed(said("Down", 1, remoteState="AdminDown"))
+    assert [verdict.failed for verdict in told] == [False, False]
+
+
+async def becomes(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110  (it asks another process)
+            await asyncio.sleep(0.02)
+
+
+def alone(body: Callable[[BfdClient, list[Verdict]], Awaitable[None]]) -> None:
+    """Watch ourselves: a packet to our own address comes back to the session that sent it."""
+
+    async def whole() -> None:
+        bfd, told = client()
+        bfd.watch(LEFT)
+        try:
+            await body(bfd, told)
+        finally:
+            await bfd.close()
+
+    asyncio.run(whole())
+
+
+async def state(bfd: BfdClient) -> dict[str, Any]:
+    shown = await bfd.show()
+    return {} if shown is None else {**shown["process"], **(shown["sessions"] or [{}])[0]}
+
+
+@in_namespace
+def test_a_session_comes_up_on_real_sockets() -> None:
+    async def body(bfd: BfdClient, told: list[Verdict]) -> None:
+        async def is_up() -> bool:
+            return told == [UP]
+
+        await becomes(is_up)
+        shown = await state(bfd)
+        assert (shown["state"], shown["trouble"]) == ("Up", "")
+
+    alone(body)
+
+
+@in_namespace
+def test_a_process_that_dies_is_started_again_and_nobody_is_down() -> None:
+    async def body(bfd: BfdClient, told: list[Verdict]) -> None:
+        async def is_up() -> bool:
+            return (await state(bfd)).get("state") == "Up"
+
+        await becomes(is_up)
+        pid = (await state(bfd))["pid"]
+        os.kill(pid, signal.SIGKILL)
+
+        async def is_another() -> bool:
+            shown = await state(bfd)
+            return shown.get("state") == "Up" and shown["pid"] != pid
+
+        await becomes(is_another)
+        assert bfd.starts == 2
+        assert [verdict for verdict in told if not verdict.is_up] == []
+
+    alone(body)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_unwatching_is_quiet(known: bool) -> None:
+    bfd, told = client()
+    if known:
+        bfd._heed(said("Up"))
+        told.clear()
+    bfd.unwatch("left")
+    assert told == []

@@ -1,0 +1,222 @@
+"""Which packet is for which session, and what is counted, on a clock of the test's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fsm.bfd import BfdState, ControlPacket, Discard, Settings
+from fsm.bfd.packet import encode
+from speaker.bfd.datagrams import Datagram
+from speaker.bfd.watching import (
+    LINGER,
+    Watched,
+    Watching,
+    former_of,
+    session_as_json,
+    state_as_json,
+)
+from speaker.bfd.words import Watch
+
+PEER, LOCAL, LOOPBACK = "127.0.0.9", "127.0.0.1", 1
+WATCH = Watch("a", PEER, LOCAL, "lo", settings=Settings(100_000, 100_000, 3))
+
+
+@pytest.fixture(autouse=True)
+def _sockets_are_closed() -> Iterator[None]:
+    yield
+    while WORLDS:
+        WORLDS.pop().close()
+
+
+WORLDS: list[Watching] = []
+
+
+class World:
+    """Sessions on loopback, where nobody answers but the test."""
+
+    def __init__(self, *watches: Watch) -> None:
+        self.now = 100.0
+        self.told: list[tuple[str, BfdState]] = []
+        self.watching = Watching(lambda: self.now, lambda: 1e9 + self.now, self._tell)
+        WORLDS.append(self.watching)
+        for watch in watches:
+            self.watching.watch(watch)
+
+    def _tell(self, watched: Watched) -> None:
+        self.told.append((watched.watch.name, watched.session.state))
+
+    def of(self, name: str) -> Watched:
+        [found] = [w for w in self.watching if w.watch.name == name and w.ends_at is None]
+        return found
+
+    def hear(self, packet: ControlPacket, woke: float | None = None, **way: Any) -> None:
+        usual = Datagram(encode(packet), PEER, LOCAL, LOOPBACK, 255, multihop=False)
+        datagram = replace(usual, **way)
+        self.watching.take(datagram, self.now if woke is None else woke)
+
+    def come_up(self, name: str = "a") -> Watched:
+        self.hear(ControlPacket(BfdState.DOWN, 9))
+        watched = self.of(name)
+        self.hear(self.up(watched))
+        assert watched.session.state is BfdState.UP
+        return watched
+
+    def up(self, watched: Watched) -> ControlPacket:
+        mine = watched.session.discriminator
+        return ControlPacket(BfdState.UP, 9, mine, final=True, desired_min_tx_us=100_000)
+
+    def wait(self, seconds: float) -> None:
+        until = self.now + seconds
+        while (due := self.watching.next_deadline()) is not None and due <= until:
+            self.now = max(self.now, due)
+            self.watching.tick(self.now)
+        self.now = until
+
+
+def test_a_first_packet_finds_its_session_by_where_it_came_from() -> None:
+    world = World(WATCH)
+    world.hear(ControlPacket(BfdState.DOWN, 9))
+    assert world.told == [("a", BfdState.INIT)]
+    assert world.of("a").received == 1
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"source": "127.0.0.8"},
+        {"destination": "127.0.0.2"},
+        {"interface": 77},
+        {"multihop": True},
+    ],
+)
+def test_a_first_packet_by_another_way_is_nobodys(way: dict[str, Any]) -> None:
+    world = World(WATCH)
+    world.hear(ControlPacket(BfdState.DOWN, 9), **way)
+    assert world.told == []
+    assert world.watching.discards == {Discard.NO_SESSION: 1}
+
+
+def test_a_later_packet_is_found_by_its_discriminator() -> None:
+    world = World(WATCH, replace(WATCH, name="b", local="127.0.0.2"))
+    mine = world.of("b").session.discriminator
+    world.hear(ControlPacket(BfdState.DOWN, 9, mine))
+    assert world.told == [("b", BfdState.INIT)]
+    world.hear(ControlPacket(BfdState.DOWN, 9, mine ^ 1))
+    assert world.watching.discards == {Discard.NO_SESSION: 1}
+
+
+def test_several_hops_may_cost_so_much_ttl() -> None:
+    world = World(Watch("m", PEER, multihop=True, least_ttl=250))
+    world.hear(ControlPacket(BfdState.DOWN, 9), multihop=True, ttl=249)
+    assert world.watching.discards == {Discard.TTL: 1}
+    world.hear(ControlPacket(BfdState.DOWN, 9), multihop=True, ttl=250)
+    assert world.told == [("m", BfdState.INIT)]
+
+
+def test_octets_that_are_no_packet_are_counted() -> None:
+    world = World(WATCH)
+    world.hear(ControlPacket(BfdState.DOWN, 9), octets=b"x")
+    assert world.watching.discards == {Discard.LENGTH: 1}
+
+
+def test_silence_is_told() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    world.wait(0.4)
+    assert world.told[-1] == ("a", BfdState.DOWN)
+    assert watched.downs == 1
+
+
+def test_a_packet_that_waited_to_be_read_spares_the_session() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    world.hear(world.up(watched))
+    # The process does not run for a second, and then reads before it judges.
+    world.now += 1.0
+    woke = world.now
+    world.hear(world.up(watched), woke)
+    world.watching.tick(woke)
+    assert watched.session.state is BfdState.UP
+    assert world.watching.spared == 1
+    assert watched.late == 1
+    assert sum(watched.gaps) == 2
+
+
+def test_a_session_taken_away_says_so_for_a_while() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    told = list(world.told)
+    world.watching.unwatch("a")
+    assert watched.session.state is BfdState.ADMIN_DOWN
+    assert len(world.watching) == 1
+    world.wait(LINGER + 0.1)
+    assert len(world.watching) == 0
+    assert world.told == told
+
+
+def test_a_session_that_comes_back_replaces_the_one_that_leaves() -> None:
+    world = World(WATCH)
+    leaving = world.come_up()
+    world.watching.unwatch("a")
+    world.watching.watch(WATCH)
+    assert list(world.watching) == [world.of("a")]
+    assert world.of("a") is not leaving
+
+
+def test_nobody_is_told_of_one_who_was_never_heard() -> None:
+    world = World(WATCH)
+    world.watching.unwatch("a")
+    assert len(world.watching) == 0
+
+
+def test_another_interval_is_for_the_same_session() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    world.watching.watch(replace(WATCH, settings=Settings(50_000, 100_000, 3)))
+    assert world.of("a") is watched
+    assert watched.session.is_polling
+
+
+def test_another_place_is_another_session() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    world.watching.watch(replace(WATCH, local="127.0.0.2"))
+    assert world.of("a") is not watched
+
+
+def test_one_that_was_up_before_goes_on_and_is_told_of_when_the_peer_is_heard() -> None:
+    world = World()
+    remote = ControlPacket(BfdState.UP, 9, 77, desired_min_tx_us=100_000)
+    world.watching.watch(WATCH, (77, remote))
+    watched = world.of("a")
+    assert (watched.session.discriminator, watched.session.state) == (77, BfdState.UP)
+    assert watched.sent == 1
+    assert world.told == []
+    world.hear(world.up(watched))
+    assert world.told == [("a", BfdState.UP)]
+
+
+def test_one_that_was_up_before_and_is_not_heard_is_down() -> None:
+    world = World()
+    remote = ControlPacket(BfdState.UP, 9, 77, desired_min_tx_us=100_000)
+    world.watching.watch(WATCH, (77, remote))
+    world.wait(0.4)
+    assert world.told == [("a", BfdState.DOWN)]
+
+
+def test_what_another_process_needs_is_told_and_read() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    former = former_of(state_as_json(watched)["former"])
+    assert former == (watched.session.discriminator, watched.session.remote)
+
+
+def test_what_keeps_packets_from_going_out_is_shown() -> None:
+    world = World(replace(WATCH, interface="nosuch0"))
+    shown = session_as_json(world.of("a"))
+    assert shown["trouble"] == "no interface with this name"
+    assert shown["sent"] == 0

@@ -1,0 +1,236 @@
+"""A peer falls and comes back: what others hear of it, and what the tables hold meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fsm.capabilities import (
+    EnhancedRouteRefresh,
+    GracefulRestart,
+    LongLivedGracefulRestart,
+    tlv,
+)
+from fsm.family import IPV4_UNICAST
+from fsm.messages import RefreshSubtype
+from fsm.notifications import Cease, Code, Notification, hard_reset
+from policy.filters import Action, Rule
+from speaker.config.plan import RestartMode
+from speaker.speaker import Speaker
+from tests.support.routers import Town, best, home, on_uvloop, peer_at, until
+from tests.support.scripted_peer import ScriptedPeer, end_of_rib, notification, route_refresh
+
+ROUTES = ("10.1.0.0/16", "10.2.0.0/16")
+LLGR_STALE, NO_LLGR = (65535, 6), (65535, 7)
+
+
+def capability(seconds: int = 60, *, forwards: bool = True, notified: bool = False) -> bytes:
+    return tlv(GracefulRestart(False, notified, seconds, ((IPV4_UNICAST, forwards),)))
+
+
+def last_resort(seconds: int, *, forwards: bool = True) -> bytes:
+    return tlv(LongLivedGracefulRestart(((IPV4_UNICAST, forwards, seconds),)))
+
+
+GRACEFUL = capability()
+
+
+async def settled(town: Town, more: bytes = GRACEFUL) -> tuple[ScriptedPeer, ...]:
+    """Let a peer tell two routes to another."""
+    one, two = await town.join(11, more=more), await town.join(12, more=last_resort(60) + GRACEFUL)
+    one.announce(*ROUTES)
+    await two.until(lambda: len(two.table) == 2)
+    await grown_up(town.routers[0])
+    return one, two
+
+
+async def grown_up(router: Speaker) -> None:
+    """Wait until the first peer's session has lived: else there is a back-off when it falls."""
+    since = peer_at(router, 11).session.established_since
+    assert since is not None
+    await until(lambda: router.clock.now() - since > 0.1)
+
+
+async def lose(router: Speaker, one: ScriptedPeer) -> None:
+    """Cut the connection of the first peer."""
+    await grown_up(router)
+    one.reset()
+    await until(lambda: not peer_at(router, 11).is_established)
+
+
+async def router_for_two(town: Town, **fields: object) -> Speaker:
+    plan = town.plan_for_strangers(2)
+    peers = {name: replace(peer, **fields) for name, peer in plan.peers.items()}  # type: ignore[arg-type]
+    return await town.run(replace(plan, peers=peers))
+
+
+async def edit(router: Speaker, **fields: object) -> None:
+    """Edit the first peer."""
+    plan = replace(peer_at(router, 11).plan, **fields)  # type: ignore[arg-type]
+    await router.apply(replace(router.plan, peers={**router.plan.peers, plan.name: plan}))
+
+
+def tellers(router: Speaker) -> dict[str, str]:
+    """Tell who told the best path of each prefix, by address."""
+    return {prefix: router.peers[name].plan.address for prefix, name in best(router).items()}
+
+
+@on_uvloop
+async def test_what_a_peer_tells_again_unchanged_is_no_change_to_anybody() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        one, two = await settled(town)
+        heard = two.announced
+        await lose(router, one)
+        assert set(best(router)) == set(ROUTES)
+        one = await town.join(11, more=GRACEFUL)
+        one.announce(ROUTES[0])
+        one.send(end_of_rib())
+        await two.until(lambda: len(two.table) == 1)
+        assert set(two.table) == {ROUTES[0]}
+        assert (two.announced, two.withdrawn) == (heard, 1)
+
+
+@on_uvloop
+async def test_routes_of_a_peer_that_stays_away_go_after_the_restart_time() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        one, two = await settled(town, capability(1))
+        before = router.clock.now()
+        await lose(router, one)
+        assert two.withdrawn == 0
+        await two.until(lambda: not two.table)
+        assert 0.9 < router.clock.now() - before < 5.0
+        assert best(router) == {}
+
+
+@on_uvloop
+async def test_without_the_capability_routes_go_at_once() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        one, two = await settled(town, b"")
+        await lose(router, one)
+        await two.until(lambda: not two.table)
+
+
+@on_uvloop
+async def test_a_peer_that_did_not_forward_meanwhile_is_not_believed() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        one, two = await settled(town)
+        await lose(router, one)
+        await town.join(11, more=capability(forwards=False))
+        await two.until(lambda: not two.table)
+
+
+@on_uvloop
+async def test_a_peer_that_restarted_is_heard_although_the_old_connection_seems_alive() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        _, two = await settled(town)
+        again = await town.join(11, more=GRACEFUL)
+        again.announce(*ROUTES)
+        again.send(end_of_rib())
+        await until(lambda: not peer_at(router, 11).restarts.helper.waits)
+        assert two.withdrawn == 0
+        assert "the peer opened another" in str(peer_at(router, 11).session.last_down)
+
+
+@on_uvloop
+@pytest.mark.parametrize(("notified", "hard", "stays"), [(1, 0, 1), (1, 1, 0), (0, 0, 0)])
+async def test_a_notification_lets_routes_stay_where_both_agreed(
+    notified: bool, hard: bool, stays: bool
+) -> None:
+    """RFC 8538 §4."""
+    async with Town() as town:
+        router = await router_for_two(town)
+        one, two = await settled(town, capability(notified=bool(notified)))
+        said = Notification(Code.CEASE, Cease.ADMINISTRATIVE_RESET)
+        if hard:
+            said = hard_reset(said)
+        one.send(notification(said.code, said.subcode, said.data))
+        await until(lambda: not peer_at(router, 11).is_established)
+        if stays:
+            assert set(best(router)) == set(ROUTES)
+        else:
+            await two.until(lambda: not two.table)
+
+
+@on_uvloop
+async def test_a_session_that_an_operator_ends_leaves_nothing() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        one, two = await settled(town)
+        await lose(router, one)
+        peer_at(router, 11).stop()
+        await two.until(lambda: not two.table)
+
+
+@on_uvloop
+async def test_a_filter_that_is_edited_meanwhile_holds_for_what_stays() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        one, two = await settled(town)
+        await lose(router, one)
+        await edit(router, import_rules=((IPV4_UNICAST, (Rule(Action.REJECT),)),))
+        await two.until(lambda: not two.table)
+        await edit(router, import_rules=())
+        await two.until(lambda: len(two.table) == 2)
+
+
+@on_uvloop
+async def test_a_peer_that_is_gone_for_long_leaves_its_routes_as_a_last_resort() -> None:
+    """RFC 9494 §4.2-4.3."""
+    async with Town() as town:
+        router = await router_for_two(town, restart_mode=RestartMode.LONG_LIVED, restart_time=9)
+        one, two = await settled(town, capability(0) + last_resort(2))
+        one.announce("10.3.0.0/16", communities=[NO_LLGR])
+        await two.until(lambda: len(two.table) == 3)
+        await lose(router, one)
+        await two.until(lambda: len(two.table) == 2)
+        await two.until(lambda: two.table[ROUTES[0]].communities == {LLGR_STALE})
+        # Whatever else there is, is better.
+        two.announce(ROUTES[0], path=(65012, 1, 2, 3, 4))
+        await until(lambda: tellers(router).get(ROUTES[0]) == home(12))
+        assert tellers(router)[ROUTES[1]] == home(11)
+        await two.until(lambda: not two.table)
+        assert tellers(router) == {ROUTES[0]: home(12)}
+
+
+@on_uvloop
+async def test_a_last_resort_is_not_told_to_those_who_would_take_it_for_fresh() -> None:
+    """RFC 9494 §4.3."""
+    async with Town() as town:
+        router = await router_for_two(town, restart_mode=RestartMode.LONG_LIVED, restart_time=9)
+        one, two = await town.join(11, more=capability(0) + last_resort(60)), await town.join(12)
+        one.announce(*ROUTES)
+        await two.until(lambda: len(two.table) == 2)
+        await lose(router, one)
+        await two.until(lambda: not two.table)
+        assert set(best(router)) == set(ROUTES)
+        again = await town.join(11, more=capability(0) + last_resort(60))
+        again.announce(*ROUTES)
+        again.send(end_of_rib())
+        await two.until(lambda: len(two.table) == 2)
+        assert not two.table[ROUTES[0]].communities
+
+
+@on_uvloop
+async def test_a_refresh_before_end_of_rib_makes_nothing_stale_again() -> None:
+    """RFC 7313 §4: a BoRR is ignored until then."""
+    async with Town() as town:
+        router = await router_for_two(town)
+        marked = GRACEFUL + tlv(EnhancedRouteRefresh())
+        one, two = await settled(town, marked)
+        await lose(router, one)
+        one = await town.join(11, more=marked)
+        one.send(route_refresh(subtype=RefreshSubtype.BEGIN))
+        one.announce(ROUTES[0])
+        one.send(route_refresh(subtype=RefreshSubtype.END))
+        one.announce("10.3.0.0/16")
+        await two.until(lambda: "10.3.0.0/16" in two.table)
+        assert ROUTES[1] in two.table
+        one.send(end_of_rib())
+        await two.until(lambda: ROUTES[1] not in two.table)
+        assert set(two.table) == {ROUTES[0], "10.3.0.0/16"}

@@ -1,0 +1,123 @@
+"""Whom BFD watches, and what its word does to sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fsm.notifications import Cease, Code
+from speaker.bfd.client import Verdict
+from speaker.bfd.words import Watch
+from speaker.config.bfd import DEFAULTS, InterfaceTimers
+from speaker.orders import disable, enable
+from speaker.speaker import Speaker
+from speaker.watches import Watches
+from tests.support.routers import Town, home, is_up, on_uvloop
+
+FAILED = Verdict(home(11), is_up=False, failed=True, diagnostic=1)
+ON_PURPOSE = replace(FAILED, failed=False)
+
+
+class Witness:
+    """Remembers what it is told to watch."""
+
+    def __init__(self) -> None:
+        self.watched: dict[str, Watch] = {}
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.watched)
+
+    def watch(self, watch: Watch) -> None:
+        self.watched[watch.name] = watch
+
+    def unwatch(self, name: str) -> None:
+        del self.watched[name]
+
+    async def show(self) -> dict[str, Any] | None:
+        return None
+
+    async def close(self) -> None:
+        self.watched.clear()
+
+
+async def router_in(town: Town, *, bfd: bool = True) -> tuple[Speaker, Witness]:
+    """Run a router whose peer p11 asks for BFD and whose peer p12 does not."""
+    plan = town.plan_for_strangers(2)
+    witness = Witness()
+    router = Speaker(plan)
+    router.watches = Watches(router, lambda heed: witness)
+    [name] = [name for name, peer in plan.peers.items() if peer.address == home(11)]
+    peers = {**plan.peers, name: replace(plan.peers[name], bfd=bfd)}
+    router.plan = replace(plan, peers=peers)
+    await town.start(router)
+    return router, witness
+
+
+@on_uvloop
+async def test_peers_that_ask_for_it_are_watched_and_no_others() -> None:
+    async with Town() as town:
+        router, witness = await router_in(town)
+        assert witness.watched == {home(11): Watch(home(11), home(11), home(1), settings=DEFAULTS)}
+        peers = {name: replace(peer, bfd=False) for name, peer in router.plan.peers.items()}
+        await router.apply(replace(router.plan, peers=peers))
+        assert witness.watched == {}
+
+
+@on_uvloop
+async def test_timers_are_those_of_the_interface_and_an_edit_of_them_is_followed() -> None:
+    async with Town() as town:
+        router, witness = await router_in(town)
+        slow = replace(DEFAULTS, desired_min_tx_us=700_000)
+        # Without a kernel interfaces have no names.
+        timers = (InterfaceTimers("eth*", DEFAULTS), InterfaceTimers("*", slow))
+        await router.apply(replace(router.plan, bfd=timers))
+        assert witness.watched[home(11)].settings == slow
+
+
+@on_uvloop
+async def test_a_peer_that_is_disabled_is_not_watched() -> None:
+    async with Town() as town:
+        router, witness = await router_in(town)
+        await town.join(11)
+        disable(router, {"name": home(11)})
+        assert witness.watched == {}
+        enable(router, {"name": home(11)})
+        assert witness.names == {home(11)}
+        # Also where there is no session that could end.
+        disable(router, {"name": home(11)})
+        assert witness.watched == {}
+
+
+@on_uvloop
+async def test_who_is_gone_by_bfd_is_told_so_and_others_stay() -> None:
+    """RFC 9384 §3."""
+    async with Town() as town:
+        router, _ = await router_in(town)
+        gone, stays = await town.join(11), await town.join(12)
+        router.watches.heed(FAILED)
+        await gone.until_closed()
+        assert gone.notification is not None
+        assert gone.notification[:2] == (Code.CEASE, Cease.BFD_DOWN)
+        assert stays.is_open
+        assert is_up(router, *[p.name for p in router.peers.values() if not p.plan.bfd])
+
+
+@on_uvloop
+async def test_who_ends_bfd_on_purpose_has_not_failed() -> None:
+    """RFC 5882 §3.2."""
+    async with Town() as town:
+        router, _ = await router_in(town)
+        await town.join(11)
+        router.watches.heed(ON_PURPOSE)
+        router.watches.heed(replace(FAILED, name=home(12)))
+        assert is_up(router, *[p.name for p in router.peers.values() if p.plan.bfd])
+
+
+@on_uvloop
+async def test_without_sessions_there_is_nothing_to_show() -> None:
+    async with Town() as town:
+        router, witness = await router_in(town, bfd=False)
+        assert witness.watched == {}
+        view = await router.watches.view()
+        assert view == {"sessions": [], "notConnected": [], "process": None}
