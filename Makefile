@@ -46,7 +46,7 @@ check: setup-test
 	$(BIN)/codespell
 
 test: check
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m tests.gate --workers $(WORKERS)
 
 unit: setup-test
 	$(BIN)/python -m pytest -m "not netns and not interop"
