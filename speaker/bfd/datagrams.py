@@ -1,10 +1,8 @@
 """The sockets of BFD: one to hear by for each family and kind, one to send from for each session.
 
-What comes over a single hop has a TTL or hop limit of 255 (RFC 5881 §5); the kernel drops what has
-another one, before it takes room in the buffer (RFC 5082). Over several hops the TTL is told with
-the packet.
+The TTL or hop limit is told with each packet: Linux heeds IP_MINTTL for TCP alone.
 
-Standards: RFC 5881 §4, §5; RFC 5883 §4, §5; RFC 5082 §3.
+Standards: RFC 5881 §4, §5; RFC 5883 §4, §5.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ RECEIVE_BUFFER = 256 * 1024
 """Octets that wait to be read; some hundred packets."""
 
 _LONGEST = 128
-_IP_PKTINFO, _IP_RECVTTL, _IP_MINTTL, _IPV6_MINHOPCOUNT = 8, 12, 21, 73
+_IP_PKTINFO, _IP_RECVTTL = 8, 12
 _IPV4_INFO = Struct("@I4s4s")
 _IPV6_INFO = Struct("@16sI")
 _INT = Struct("@i")
@@ -77,18 +75,10 @@ class Receiver:
             else:
                 made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
                 made.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
-            if not multihop:
-                self._demand_ttl()
             made.bind(("", MULTIHOP if multihop else SINGLE_HOP))
         except OSError:
             made.close()
             raise
-
-    def _demand_ttl(self) -> None:
-        if self._is_ipv6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, TTL)
-        else:
-            self._socket.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, TTL)
 
     def fileno(self) -> int:
         """Tell the descriptor to wait for."""

@@ -6,7 +6,7 @@ with its source, destination and interface (RFC 5881 §3, RFC 5883 §4).
 A session that is taken away says AdminDown for a while (RFC 5880 §6.8.16). One that was Up when the
 last process died goes on as if nothing had been, and is told of when the peer was heard.
 
-Standards: RFC 5880 §6.3, §6.8.6, §6.8.16; RFC 5881 §3; RFC 5883 §4.
+Standards: RFC 5880 §6.3, §6.8.6, §6.8.16; RFC 5881 §3, §5; RFC 5883 §4.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from fsm.bfd import BfdSession, BfdState, ControlPacket, Diagnostic, Discard, Moved, Send
 from fsm.bfd.packet import decode, encode
 from fsm.bfd.session import MICROSECONDS, Effect
-from speaker.bfd.datagrams import Datagram, Sender
+from speaker.bfd.datagrams import TTL, Datagram, Sender
 from speaker.bfd.words import Watch
 
 LINGER = 3.0
@@ -200,7 +200,7 @@ class Watching:
         if watched is None:
             self.discards[Discard.NO_SESSION] += 1
             return
-        if datagram.multihop and datagram.ttl < watched.watch.least_ttl:
+        if datagram.ttl < (watched.watch.least_ttl if datagram.multihop else TTL):
             self.discards[Discard.TTL] += 1
             return
         now, session = self._clock(), watched.session
