@@ -87,14 +87,14 @@ class Loop:
         if planned is not None and woke >= planned:
             self._lateness[bisect_left(LATENESS, woke - planned)] += 1
         for receiver in self._receivers.values():
-            self._read(receiver, woke)
+            self._read(receiver)
         for key, _ in ready:
             if key.fileobj is self._pair and not self._is_leaving:
                 self._hear()
         self._watching.tick(woke)
         self._tell()
 
-    def _read(self, receiver: Receiver, woke: float) -> None:
+    def _read(self, receiver: Receiver) -> None:
         for _ in range(BUDGET):
             try:
                 datagram = receiver.receive()
@@ -103,7 +103,7 @@ class Loop:
                 return
             if datagram is None:
                 return
-            self._watching.take(datagram, woke)
+            self._watching.take(datagram)
 
     def _hear(self) -> None:
         """Take what the speaker says."""

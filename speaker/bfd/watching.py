@@ -185,13 +185,8 @@ class Watching:
         if not same:
             del self._by_peer[watched.watch.peer]
 
-    def take(self, datagram: Datagram, woke: float) -> None:
-        """Take a packet.
-
-        Args:
-            datagram: the packet.
-            woke: when the process woke up to read it; silence until then was not the peer's.
-        """
+    def take(self, datagram: Datagram) -> None:
+        """Take a packet."""
         packet = decode(datagram.octets)
         if isinstance(packet, Discard):
             self.discards[packet] += 1
@@ -207,7 +202,9 @@ class Watching:
         due = session.detect_due
         effects = session.received(packet, datagram.octets, now, random.random())
         if session.remote is packet:
-            self.spared += due is not None and due <= woke
+            # It waited for us, who ran late: its session would be down by the clock alone. Told by
+            # this moment, since a process may be halted between waking up and reading, too.
+            self.spared += due is not None and due <= now
             watched.heard(now)
             if not watched.is_proven:
                 watched.is_proven = True

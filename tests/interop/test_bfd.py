@@ -158,10 +158,10 @@ def test_a_peer_that_is_watched_no_more_is_told_so(world: World) -> None:
 
 
 def test_a_process_that_was_kept_from_running_takes_nobody_for_dead(world: World) -> None:
-    """For longer than our detection time, 600 ms, and less than BIRD's, which is set to 3 s."""
-    patient = {"interfaces": [{"multiplier": 30}]}
+    """For longer than our detection time, 600 ms, and less than BIRD's, which is set to 20 s."""
+    patient = {"interfaces": [{"multiplier": 200}]}
     put(world.directory, document("BFDConfiguration", "patient", patient))
-    becomes("BIRD is patient", lambda: birds_view(world.bird), ["Up", "0.150", "3.000"])
+    becomes("BIRD is patient", lambda: birds_view(world.bird), ["Up", "0.150", "20.000"])
     before = world.edited.since()
     pid = str(json.loads(wren_in(world.wren, "bfd", "-o", "json"))["process"]["pid"])
     world.wren.execute(["kill", "-STOP", pid])

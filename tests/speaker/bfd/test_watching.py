@@ -53,10 +53,9 @@ class World:
         [found] = [w for w in self.watching if w.watch.name == name and w.ends_at is None]
         return found
 
-    def hear(self, packet: ControlPacket, woke: float | None = None, **way: Any) -> None:
+    def hear(self, packet: ControlPacket, **way: Any) -> None:
         usual = Datagram(encode(packet), PEER, LOCAL, LOOPBACK, 255, multihop=False)
-        datagram = replace(usual, **way)
-        self.watching.take(datagram, self.now if woke is None else woke)
+        self.watching.take(replace(usual, **way))
 
     def come_up(self, name: str = "a") -> Watched:
         self.hear(ControlPacket(BfdState.DOWN, 9))
@@ -140,14 +139,16 @@ def test_silence_is_told() -> None:
     assert watched.downs == 1
 
 
-def test_a_packet_that_waited_to_be_read_spares_the_session() -> None:
+@pytest.mark.parametrize("halted", ["asleep", "awake"])
+def test_a_packet_that_waited_to_be_read_spares_the_session(halted: str) -> None:
     world = World(WATCH)
     watched = world.come_up()
     world.hear(world.up(watched))
-    # The process does not run for a second, and then reads before it judges.
+    # The process does not run for a second, and then reads before it judges. It is halted before
+    # it wakes up, or between that and its reading.
+    woke = world.now + (1.0 if halted == "asleep" else 0.0)
     world.now += 1.0
-    woke = world.now
-    world.hear(world.up(watched), woke)
+    world.hear(world.up(watched))
     world.watching.tick(woke)
     assert watched.session.state is BfdState.UP
     assert world.watching.spared == 1
