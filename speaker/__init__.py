@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from speaker.datastore.directory import load_resources
     from speaker.errors import BgpError, ConfigError, KernelError, SpeakerError, TransportError
     from speaker.fib_sink import RouteSink
+    from speaker.forwarding_plane import KernelOptions
     from speaker.inquiry.answer import Why
     from speaker.inquiry.inquiry import why
     from speaker.notices import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
         SessionEstablished,
     )
     from speaker.relays import RelayedRoute
-    from speaker.speaker import KernelOptions, Speaker
+    from speaker.speaker import Speaker
 
 _HOMES = {
     "BGPConfiguration": "speaker.config.resources",
@@ -50,7 +51,7 @@ _HOMES = {
     "Clock": "speaker.clock",
     "ConfigError": "speaker.errors",
     "KernelError": "speaker.errors",
-    "KernelOptions": "speaker.speaker",
+    "KernelOptions": "speaker.forwarding_plane",
     "Node": "speaker.config.resources",
     "NoticesLost": "speaker.notices",
     "PeerPlan": "speaker.config.plan",

@@ -165,7 +165,7 @@ def _rename(router: Speaker, renames: list[RenamePeer]) -> None:
 def _change_node(router: Speaker, change: Change) -> bool:
     match change:
         case SetMode() | SetIgnoredInterfaces():
-            router.set_learning()
+            router.plane.set_learning()
         case SetPolicy(family):
             router.policy_changed(family)
         case SetOriginations() | SetStaticRoutes():
@@ -173,7 +173,7 @@ def _change_node(router: Speaker, change: Change) -> bool:
         case SetDecision():
             router.decision_changed()
         case SetResilience():
-            router.set_resilience()
+            router.plane.set_resilience()
         case SetBfdTimers():
             router.watches.follow()
         case SetCaches(_, caches):

@@ -24,13 +24,21 @@ from speaker.kernel.thread import Kernel
 from speaker.rib.loc_rib import LocRib
 
 
+class Plane(Protocol):
+    """Who starts threads of the kernel's."""
+
+    def start_another(self, table: int) -> Kernel | None:
+        """Start a thread for a table of the kernel's; None where nothing is installed."""
+
+
 class House(Protocol):
     """What a network needs of the router."""
 
     ground: Ground
 
-    def start_kernel_of(self, table: int) -> Kernel | None:
-        """Start a thread for a table of the kernel's; None where nothing is installed."""
+    @property
+    def plane(self) -> Plane:
+        """Who starts threads."""
 
 
 @dataclass(slots=True)
@@ -83,7 +91,7 @@ class ExternalNetworks:
             family: LocRib(family, max_paths=self._max_paths)
             for family in (IPV4_UNICAST, IPV6_UNICAST)
         }
-        kernel, fib = self._house.start_kernel_of(table), None
+        kernel, fib = self._house.plane.start_another(table), None
         if kernel is not None:
             ground = self._house.ground
             fib = FibSink(kernel, loc_ribs, lambda _: None, ground.interface_index)

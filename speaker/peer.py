@@ -93,11 +93,14 @@ class Router(Protocol):
     drops: DropCounts
 
     recovery: Recovery
-    preserved: frozenset[Family]
 
     @property
     def router_id(self) -> int:
         """Our BGP Identifier."""
+
+    @property
+    def preserved(self) -> frozenset[Family]:
+        """The families whose routes have gone on forwarding since an earlier run."""
 
     @property
     def doorkeeper(self) -> Doorkeeper:

@@ -28,8 +28,8 @@ from speaker import log
 from speaker.clock import Alarm, Clock
 from speaker.external_networks import ExternalNetworks
 from speaker.fib_sink import RouteSink
+from speaker.forwarding_plane import ForwardingPlane
 from speaker.ground import Ground
-from speaker.kernel.thread import Kernel
 from speaker.memory import give_back
 from speaker.notices import Notices, RoutesChanged
 from speaker.origins import RouteOrigins
@@ -64,9 +64,8 @@ class House(Protocol):
     ground: Ground
     networks: ExternalNetworks
     origins: RouteOrigins
-    kernel: Kernel | None
+    plane: ForwardingPlane
     recovery: Recovery
-    preserved: frozenset[Family]
 
     def selecting(self) -> None:
         """Routes of a family may be chosen from now on."""
@@ -130,7 +129,7 @@ class Rounds:
     @property
     def backlog(self) -> int:
         """About how many prefixes wait to be told on, to peers and to the kernel."""
-        kernel = self._house.kernel
+        kernel = self._house.plane.kernel
         # What is deferred waits for peers that are still to be read from.
         waiting = sum(rib.backlog for rib in self._loc_ribs() if self._may_spread(rib))
         return waiting + (kernel.pending() if kernel is not None else 0)
@@ -327,11 +326,9 @@ class Rounds:
         """Let adopted routes go that nobody wants, where nobody is waited for any longer."""
         house = self._house
         for family, why in house.recovery.finish(now).items():
-            if house.kernel is not None:
-                if family in house.preserved:
-                    log.recovered(str(family), why)
-                for kernel in (house.kernel, *house.networks.kernels()):
-                    kernel.sweep(family.afi)
+            if house.plane.kernel is not None and family in house.plane.preserved:
+                log.recovered(str(family), why)
+            house.plane.sweep(family)
 
     def _select(self, now: float) -> bool:
         """Have routes chosen of families that have waited long enough; tell if there was one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from speaker.speaker import KernelOptions
+from speaker.forwarding_plane import KernelOptions
 from speaker.succession import Marks
 
 

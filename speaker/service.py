@@ -14,14 +14,14 @@ from typing import Protocol
 
 from fsm.notifications import Cease
 from policy.outbound import Leaving
-from speaker.kernel.thread import Kernel
+from speaker.forwarding_plane import ForwardingPlane
 from speaker.peer import Peer
 
 
 class House(Protocol):
     """The router that is in service, or is not."""
 
-    kernel: Kernel | None
+    plane: ForwardingPlane
 
     @property
     def peers(self) -> Mapping[str, Peer]:
@@ -95,7 +95,7 @@ class Service:
         """Whether all who say when they have told everything have, and it is in the kernel."""
         house = self._house
         wanted = [peer for peer in house.peers.values() if peer.session.is_started]
-        installs = house.kernel is not None and house.kernel.pending() > 0
+        installs = house.plane.kernel is not None and house.plane.kernel.pending() > 0
         return house.is_idle and not installs and all(map(_has_told, wanted))
 
     @property

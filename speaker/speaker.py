@@ -16,15 +16,13 @@ Standards: RFC 4271 §3, §9.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from itertools import chain
 from operator import attrgetter
 from types import TracebackType
-from typing import Self, TypeGuard
+from typing import Self
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
 from fsm.negotiation import Negotiated
@@ -43,12 +41,11 @@ from speaker.doorkeeper import Doorkeeper
 from speaker.edits import Farewells, carry_out
 from speaker.errors import TransportError
 from speaker.exchange import Exchange
-from speaker.external_networks import ExternalNetworks, of_its_table
-from speaker.fib_sink import FibSink, RouteSink
+from speaker.external_networks import ExternalNetworks
+from speaker.fib_sink import RouteSink
+from speaker.forwarding_plane import ForwardingPlane, KernelOptions
 from speaker.ground import Ground
-from speaker.kernel.routes import KernelEvent, KernelFacts
-from speaker.kernel.thread import Kernel
-from speaker.lacking import lacking
+from speaker.kernel.routes import KernelEvent
 from speaker.local_routes import LocalRoutes
 from speaker.net.drops import DropCounts
 from speaker.net.listener import Listener
@@ -75,24 +72,6 @@ MAX_PATHS = 16
 """Equal paths that share the traffic to a prefix."""
 
 EVERYWHERE = ("0.0.0.0", "::")
-
-
-@dataclass(frozen=True, slots=True)
-class KernelOptions:
-    """Where routes are installed.
-
-    Attributes:
-        table: the kernel's routing table.
-        protocol: the number that marks routes as ours; BIRD's 12, so that its routes are adopted.
-        nexthop_objects: let routes name next-hop objects, where the kernel has such.
-        nexthop_compat: leave net.ipv4.nexthop_compat_mode of our network namespace as it is; else
-            it is set to 0 at the start, and stays so.
-    """
-
-    table: int = 254
-    protocol: int = 12
-    nexthop_objects: bool = True
-    nexthop_compat: bool = True
 
 
 class Speaker:
@@ -125,7 +104,6 @@ class Speaker:
         self.reading = Reading(self.clock)
         self.drops = DropCounts(self.clock)
         self.options = DecisionOptions(always_compare_med=plan.always_compare_med)
-        self.kernel_options = kernel
         calico = plan.mode is PolicyMode.CALICO
         self.loc_ribs: dict[Family, LocRib] = {
             family: LocRib(family, max_paths=MAX_PATHS, keep_unreachable=calico)
@@ -147,14 +125,11 @@ class Speaker:
         self.origins = RouteOrigins(self)
         self.watches = Watches(self)
         self.peers: dict[str, Peer] = {}
-        self.kernel: Kernel | None = None
-        self.kernel_facts = KernelFacts()
+        self.plane = ForwardingPlane(self, kernel)
         self.sinks: list[RouteSink] = [] if sink is None else [sink]
-        self.fib: FibSink | None = None
         self.notices = Notices()
         self.farewells = Farewells(self)
         self.recovery = Recovery(self.clock.now(), {})
-        self.preserved: frozenset[Family] = frozenset() if kernel else frozenset(FAMILIES)
         self.service = Service(self)
         self.followers: list[Callable[[], None]] = []
         self._before = before
@@ -163,7 +138,6 @@ class Speaker:
         self.listener = Listener(self.buffer, self._accepted, self.doorkeeper.prepare)
         self.listener.inherited = dict(doors or {})
         self._strangers = Strangers(self.clock)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._by_address: dict[str, list[Peer]] = {}
 
     @property
@@ -175,6 +149,11 @@ class Speaker:
     def cluster_id(self) -> int:
         """Our route reflector cluster; 0 where we reflect nothing."""
         return self.plan.cluster_id or 0
+
+    @property
+    def preserved(self) -> frozenset[Family]:
+        """The families whose routes have gone on forwarding since an earlier run."""
+        return self.plane.preserved
 
     @property
     def leaving(self) -> Leaving:
@@ -192,14 +171,9 @@ class Speaker:
 
     def loc_ribs_of(self, plan: PeerPlan) -> Mapping[Family, LocRib]:
         """Give the tables that a peer's routes go into, by family."""
-        if not self._is_elsewhere(plan.table):
+        if not self.plane.is_elsewhere(plan.table):
             return self.loc_ribs
         return {**self.loc_ribs, **self.networks.get(plan.table).loc_ribs}
-
-    def _is_elsewhere(self, table: int | None) -> TypeGuard[int]:
-        """Tell whether a table is another one than ours."""
-        own = None if self.kernel_options is None else self.kernel_options.table
-        return table is not None and table != own
 
     def builtin(self, family: Family) -> BuiltinPolicy | None:
         """Give the node's own policy for a family; None in plain mode."""
@@ -217,9 +191,7 @@ class Speaker:
 
     def lost(self, source: Source) -> None:
         """All that a source has told is about to go: the kernel does at once without it."""
-        if self.fib is not None and self.kernel is not None and self.kernel.is_running:
-            for sink in self.ground.sinks:
-                sink.lost(source, partial(self._next_hops_beside, source))
+        self.plane.lost(source, partial(self._next_hops_beside, source))
 
     def exchange(
         self,
@@ -330,11 +302,9 @@ class Speaker:
             TransportError: the port cannot be had.
             KernelError: the kernel cannot be used.
         """
-        self._loop = asyncio.get_running_loop()
         # Now, because loading takes 30 ms in which no session would be served.
         codec.exabgp()
-        if self.kernel_options is not None:
-            self._start_kernel(self.kernel_options)
+        self.plane.start()
         self._begin()
         self.originations.follow(self.plan)
         self.doorkeeper.follow()
@@ -357,82 +327,13 @@ class Speaker:
                 plan.name: dict.fromkeys(plan.families, plan.graceful_restart)
                 for plan in self.plan.peers.values()
             }
-            before = named if self.preserved and self.kernel is not None else {}
+            before = named if self.preserved and self.plane.kernel is not None else {}
         known = {name: told for name, told in before.items() if name in self.plan.peers}
         self.recovery = Recovery(self.clock.now(), known, self.plan.selection_deferral)
         self._rounds.defer()
 
-    def make_kernel(self, options: KernelOptions, *, learns: bool = True) -> Kernel:
-        """Make a thread of the kernel's, which is not started yet; to be overridden.
-
-        Args:
-            options: what is installed where.
-            learns: whether it tells of links, addresses and foreign routes; one does for all.
-        """
-        events = self._kernel_events
-        return Kernel(
-            table=options.table,
-            protocol=options.protocol,
-            on_events=events if learns else lambda told: events(of_its_table(told)),
-            learn_tables=(254,) if learns else (),
-            nexthop_objects=options.nexthop_objects,
-            nexthop_compat=options.nexthop_compat,
-        )
-
-    def _start_kernel(self, options: KernelOptions) -> None:
-        self.kernel = self.make_kernel(options)
-        snapshot = self.kernel.start()
-        facts = self.kernel_facts = snapshot.facts
-        # What the kernel still has of an earlier run it has gone on forwarding by.
-        self.preserved = frozenset(f for f in FAMILIES if snapshot.adopted.get(f.afi))
-        log.kernel_found(nexthop_objects=facts.nexthop_objects, nexthop_compat=facts.nexthop_compat)
-        self.set_resilience()
-        self.fib = FibSink(self.kernel, self.loc_ribs, self.builtin, self.ground.interface_index)
-        self.sinks.append(self.fib)
-        self.ground.sinks.append(self.fib)
-        self.set_learning()
-        self.ground.begin(snapshot)
-
-    def start_kernel_of(self, table: int) -> Kernel | None:
-        """Start a thread for a further table of the kernel's; None where nothing is installed.
-
-        Raises:
-            KernelError: the kernel cannot be used.
-        """
-        if self.kernel_options is None:
-            return None
-        kernel = self.make_kernel(replace(self.kernel_options, table=table), learns=False)
-        kernel.start()
-        kernel.set_resilience(self.plan.resilience)
-        if self.recovery.is_over:
-            # What an earlier run left there is nobody's.
-            for afi in (Afi.IPV4, Afi.IPV6):
-                kernel.sweep(afi)
-        return kernel
-
-    def set_resilience(self) -> None:
-        """Keep flows when next hops come and go, or not, as the plan says; warn where none can."""
-        if self.kernel is not None:
-            for kernel in (self.kernel, *self.networks.kernels()):
-                kernel.set_resilience(self.plan.resilience)
-            for condition in lacking(self.plan, self.kernel_facts):
-                log.kernel_said("not_resilient", condition.message, warning=True)
-
-    def set_learning(self) -> None:
-        """Let foreign kernel routes compete in the tables, or not, as the plan says."""
-        self.ground.set_learning(
-            learns=self.plan.mode is PolicyMode.CALICO,
-            ignored_interfaces=self.plan.ignored_interfaces,
-        )
-        for loc_rib in self.loc_ribs.values():
-            loc_rib.keep_unreachable = self.plan.mode is PolicyMode.CALICO
-
-    def _kernel_events(self, events: list[KernelEvent]) -> None:
-        """Called in the kernel thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._take_kernel_events, events)
-
-    def _take_kernel_events(self, events: list[KernelEvent]) -> None:
+    def take_kernel_events(self, events: list[KernelEvent]) -> None:
+        """Heed what the kernel tells."""
         self.ground.take(events)
         self.watches.follow()
         self.work()
@@ -452,7 +353,7 @@ class Speaker:
         self.followers.clear()
         # First of all: what the sessions' end takes out of the tables must not reach the kernel.
         self._rounds.close()
-        self.fib = None
+        self.plane.freeze()
         await self.listener.close()
         self.doorkeeper.close()
         self._strangers.close()
@@ -463,9 +364,7 @@ class Speaker:
         self.origins.close()
         await self.watches.close()
         self.notices.close()
-        await self.networks.close(withdraw=withdraw)
-        if self.kernel is not None:
-            await asyncio.to_thread(self.kernel.stop, withdraw)
+        await self.plane.stop(withdraw=withdraw)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -517,8 +416,7 @@ class Speaker:
                 peer.tables.refilter_in()
                 peer.tables.regroup()
                 self.own_members(peer)
-        if self.fib is not None and not self.recovery.is_deferring(family):
-            self.ground.install_again(self.fib, family)
+        self.plane.install_again(family)
 
     def exports_again(self, exchange: Exchange) -> None:
         """Judge anew who may hear what a peer told."""
@@ -550,7 +448,7 @@ class Speaker:
 
     def _add_peer(self, peer: Peer) -> None:
         plan = peer.plan
-        if self._is_elsewhere(plan.table):
+        if self.plane.is_elsewhere(plan.table):
             self.networks.get(plan.table)
         self.peers[plan.name] = peer
         self._index_addresses()

@@ -127,8 +127,8 @@ class Status:
         yield from router.plan.conditions
         yield from self._more()
         yield from self._restarting()
-        if router.kernel is not None:
-            yield from lacking(router.plan, router.kernel_facts)
+        if router.plane.kernel is not None:
+            yield from lacking(router.plan, router.plane.facts)
         yield from router.origins.conditions()
         yield from router.doorkeeper.conditions()
         for peer in router.peers.values():
@@ -152,8 +152,8 @@ class Status:
                 yield Condition(node, Gravity.WARNING, "Restarting", message)
 
     def _kernel(self) -> KernelView:
-        router = self._router
-        options, kernel = router.kernel_options, router.kernel
+        plane, resilience = self._router.plane, self._router.plan.resilience
+        options, kernel = plane.options, plane.kernel
         if options is None or kernel is None:
             return {
                 "enabled": False,
@@ -165,7 +165,7 @@ class Status:
                 "installed": {},
                 "refused": [],
             }
-        facts, resilience = router.kernel_facts, router.plan.resilience
+        facts = plane.facts
         compat = facts.nexthop_compat
         kept = facts.resilient_groups and resilience is not None
         return {
@@ -178,7 +178,7 @@ class Status:
             "installed": {afi.name.lower(): kernel.count(afi) for afi in (Afi.IPV4, Afi.IPV6)},
             "refused": [
                 f"{show(afi, nlri)}: {text}"
-                for (afi, nlri), text in router.ground.still_refused(kernel.why).items()
+                for (afi, nlri), text in self._router.ground.still_refused(kernel.why).items()
             ],
         }
 
@@ -293,7 +293,7 @@ class Status:
 
     def _places(self) -> Iterator[_Place]:
         router = self._router
-        yield _Place(router.loc_ribs, router.fib)
+        yield _Place(router.loc_ribs, router.plane.fib)
         for network in router.networks:
             yield _Place(network.loc_ribs, network.fib, network.table)
 

@@ -109,9 +109,9 @@ class Inquiry:
     def _is_taken(self, nlri: Nlri) -> bool:
         """Tell whether packets would take a route of this prefix, if no longer one covers them."""
         router, afi = self.router, self.family.afi
-        if router.kernel is None:
+        if router.plane.kernel is None:
             return nlri in self._loc_rib.best
-        return router.kernel.installed(afi, nlri) is not None or bool(
+        return router.plane.kernel.installed(afi, nlri) is not None or bool(
             router.ground.foreign(afi, nlri)
         )
 
@@ -211,9 +211,10 @@ class Inquiry:
 
     def _kernel(self, nlri: Nlri, candidates: Iterable[Candidate]) -> Iterator[Installed]:
         router, family = self.router, self.family
-        number = 0 if router.kernel_options is None else router.kernel_options.table
+        options = router.plane.options
+        number = 0 if options is None else options.table
         best = self._loc_rib.best.get(nlri)
-        main = Table(number, router.kernel, router.builtin(family), best)
+        main = Table(number, router.plane.kernel, router.builtin(family), best)
         yield in_kernel(router, family, nlri, main)
         tables = {each.table for each in candidates}
         for network in router.networks:

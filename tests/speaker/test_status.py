@@ -129,7 +129,7 @@ async def test_what_is_in_the_kernel_and_what_is_not() -> None:
         assert status.status()["kernel"]["installed"] == {"ipv4": 1, "ipv6": 0}
         assert status.status()["kernel"]["nexthopCompatMode"] is None
         assert status.status()["kernel"]["resilientGroups"] == ""
-        router.kernel_facts = KernelFacts(nexthop_objects=True, nexthop_compat=False)
+        router.plane.facts = KernelFacts(nexthop_objects=True, nexthop_compat=False)
         assert status.status()["kernel"]["nexthopObjects"]
         assert status.status()["kernel"]["nexthopCompatMode"] == 0
         router.tabletop.table.clear()
@@ -154,12 +154,12 @@ async def test_flows_are_kept_where_the_kernel_can_and_else_it_is_told_why_not(
             (KernelFacts(), "routes name no next-hop objects here"),
             (KernelFacts(nexthop_objects=True), "the kernel has no resilient groups"),
         ):
-            router.kernel_facts = facts
+            router.plane.facts = facts
             [condition] = status.status()["conditions"]
             assert (condition["resource"], condition["reason"]) == ("kernel", "NotResilient")
             assert why in condition["message"]
             assert status.status()["kernel"]["resilientGroups"] == ""
         assert "wren.bgp/resilientGroups: routes name no next-hop objects here" in caplog.text
-        router.kernel_facts = KernelFacts(nexthop_objects=True, resilient_groups=True)
+        router.plane.facts = KernelFacts(nexthop_objects=True, resilient_groups=True)
         assert status.status()["conditions"] == []
         assert status.status()["kernel"]["resilientGroups"] == "128 idle 60"

@@ -16,6 +16,7 @@ from policy.prefix import Nlri, show
 from policy.resilience import Resilience
 from speaker.clock import Clock
 from speaker.config.plan import Plan
+from speaker.forwarding_plane import ForwardingPlane, KernelOptions
 from speaker.kernel.routes import (
     Address,
     Forwarding,
@@ -31,7 +32,7 @@ from speaker.kernel.routes import (
 )
 from speaker.kernel.thread import Batch, Kernel
 from speaker.recovery import PeersUp
-from speaker.speaker import KernelOptions, Speaker
+from speaker.speaker import Speaker
 from tests.support.routes import address, nlri
 
 KERNEL_ITSELF, STATIC = 2, 4
@@ -119,7 +120,7 @@ class TabletopKernel(Kernel):
 
     def serve(self, router: Speaker) -> None:
         """Tell this router what happens."""
-        self._on_events = router._kernel_events
+        self._on_events = router.plane.hear
 
     def start(self) -> Snapshot:
         return self.underlay.snapshot(len(self._unwanted))
@@ -217,6 +218,21 @@ def _words(forwarding: Forwarding) -> str:
     return f"{words} metric {forwarding.metric}" if forwarding.metric else words
 
 
+class TabletopPlane(ForwardingPlane):
+    """What makes kernels that are on the table."""
+
+    def __init__(self, router: TabletopSpeaker) -> None:
+        super().__init__(router, KernelOptions())
+        self._router = router
+
+    def make(self, options: KernelOptions, *, learns: bool = True) -> Kernel:
+        made = self._router.tabletop
+        if not learns:
+            made = self._router.beside[options.table] = TabletopKernel(Underlay({}))
+        made.serve(self._router)
+        return made
+
+
 class TabletopSpeaker(Speaker):
     """A router whose kernel is on the table.
 
@@ -235,14 +251,7 @@ class TabletopSpeaker(Speaker):
         super().__init__(plan, kernel=KernelOptions(), clock=clock, before=before)
         self.tabletop = kernel or TabletopKernel()
         self.beside: dict[int, TabletopKernel] = {}
-
-    def make_kernel(self, options: KernelOptions, *, learns: bool = True) -> Kernel:
-        if learns:
-            self.tabletop.serve(self)
-            return self.tabletop
-        beside = self.beside[options.table] = TabletopKernel(Underlay({}))
-        beside.serve(self)
-        return beside
+        self.plane = TabletopPlane(self)
 
 
 class VirtualClock(Clock):
