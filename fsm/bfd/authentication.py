@@ -47,6 +47,11 @@ class AuthType(IntEnum):
         return (0, 0, 16, 16, 20, 20)[self]
 
     @property
+    def has_sequence(self) -> bool:
+        """Packets are numbered."""
+        return self is not AuthType.SIMPLE_PASSWORD
+
+    @property
     def longest_key(self) -> int:
         """Octets that a key may have."""
         return self.digest_size or 16
@@ -98,6 +103,20 @@ class Signer:
         self._authentication = authentication
         self.sequence = sequence % _SEQUENCE
         self.heard: int | None = None
+
+    def follow(self, former: Signer, sequence: int | None = None) -> None:
+        """Count on where a signer of other keys stopped. RFC 5880 §6.7.3, §6.8.1.
+
+        Numbers belong to the session, not to its keys: a peer that has ours in mind drops any other
+        one, and a packet of the past is not to be taken again.
+
+        Args:
+            former: which had the numbers.
+            sequence: of our next packet, where that is known better.
+        """
+        if self._authentication.kind.has_sequence and former._authentication.kind.has_sequence:
+            self.sequence = former.sequence if sequence is None else sequence
+            self.heard = former.heard
 
     def sign(self, packet: ControlPacket) -> bytes:
         """Write a packet, which has its A bit set, with its authentication section."""

@@ -19,8 +19,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from fsm.bfd.authentication import Authentication, Signer
-from fsm.bfd.packet import BfdState, ControlPacket, Diagnostic, Discard, encode
+from fsm.bfd.authentication import Authentication
+from fsm.bfd.guard import Guard
+from fsm.bfd.packet import BfdState, ControlPacket, Diagnostic, Discard
 from fsm.errors import LocalError
 
 SLOW_US = 1_000_000
@@ -107,7 +108,7 @@ class BfdSession:
         self.discards: Counter[Discard] = Counter()
         self.tx_due: float | None = None
         self.detect_due: float | None = None
-        self._signer = _signer(settings, sequence)
+        self._guard = Guard(settings.authentication, sequence)
         self._last_tx: float | None = None
         self._chance = 0.0
         # What is announced, and what counts, which is older while a Poll Sequence runs.
@@ -116,7 +117,6 @@ class BfdSession:
         self._used_rx_us = settings.required_min_rx_us
         self._polling = False
         self._poll_again = False
-        self._forget_sequence_at: float | None = None
         self._octets: bytes | None = None
 
     @property
@@ -174,8 +174,7 @@ class BfdSession:
         effects: list[Effect] = []
         if self.detect_due is not None and self.detect_due <= now:
             self._lose_peer(now, effects)
-        if self._forget_sequence_at is not None and self._forget_sequence_at <= now:
-            self._forget_sequence()
+        self._guard.tick(now)
         if self.tx_due is None and self._last_tx is None and self.tx_interval_us:
             self.tx_due = now
         if self.tx_due is not None and self.tx_due <= now:
@@ -194,7 +193,7 @@ class BfdSession:
             chance: a number in [0, 1) for the jitter of the next interval.
         """
         self._chance = chance
-        wrong = self._refuse(packet, octets, now)
+        wrong = self._guard.refuse(packet, octets, now)
         if wrong is not None:
             self.discards[wrong] += 1
             return []
@@ -242,11 +241,14 @@ class BfdSession:
         Args:
             settings: what is configured from now on.
             now: monotonic seconds.
-            sequence: of the next authenticated packet, if keys have changed.
+            sequence: of the next authenticated packet, if none was before.
         """
         before, self.settings = self.settings, settings
         if settings.authentication != before.authentication:
-            self._signer = _signer(settings, sequence)
+            # As long as either end could still hold the session.
+            patience = max(self.detection_time_us, settings.detect_mult * self.tx_interval_us)
+            until = now + patience / MICROSECONDS if self.state is BfdState.UP else None
+            self._guard.change(settings.authentication, sequence, until)
         self._octets = None
         self._retime(now, anew=settings.required_min_rx_us != before.required_min_rx_us)
         if self.tx_due is not None:
@@ -272,17 +274,6 @@ class BfdSession:
             self.remote = None
             self._move(BfdState.DOWN, Diagnostic.NONE, now, effects)
         return effects
-
-    def _refuse(self, packet: ControlPacket, octets: bytes, now: float) -> Discard | None:
-        """Make the checks that a session makes, the last of RFC 5880 §6.8.6."""
-        signer = self._signer
-        if signer is None:
-            return Discard.UNEXPECTED_AUTH if packet.authenticated else None
-        if not packet.authenticated:
-            return Discard.MISSING_AUTH
-        if self._forget_sequence_at is not None and self._forget_sequence_at <= now:
-            self._forget_sequence()
-        return None if signer.accepts(octets, packet.detect_mult) else Discard.BAD_AUTH
 
     def _move(
         self, state: BfdState, diagnostic: int | None, now: float, effects: list[Effect]
@@ -347,8 +338,7 @@ class BfdSession:
 
     def _lose_peer(self, now: float, effects: list[Effect]) -> None:
         """The detection time is over. RFC 5880 §6.8.1, §6.8.4."""
-        if self._signer is not None and self.detection_time_us:
-            self._forget_sequence_at = now + self.detection_time_us / MICROSECONDS
+        self._guard.lose(now, self.detection_time_us / MICROSECONDS)
         self.detect_due = None
         self.remote = None
         self._polling = self._poll_again = False
@@ -360,15 +350,9 @@ class BfdSession:
         if self.tx_due is None:
             self.tx_due = now
 
-    def _forget_sequence(self) -> None:
-        """Nothing came for twice the detection time: bfd.AuthSeqKnown is 0. RFC 5880 §6.8.1."""
-        self._forget_sequence_at = None
-        if self._signer is not None:
-            self._signer.heard = None
-
     def _expect(self, now: float) -> None:
         """Be patient with the peer from now on. RFC 5880 §6.8.4."""
-        self._forget_sequence_at = None
+        self._guard.hear()
         self.detect_due = now + self.detection_time_us / MICROSECONDS
 
     def _heed_interval(self, before_us: int, now: float) -> None:
@@ -398,10 +382,8 @@ class BfdSession:
         packet = self._packet()
         if final:
             packet = replace(packet, final=True, poll=False)
-        if self._signer is not None:
-            return self._signer.sign(packet)
-        octets = encode(packet)
-        if not final:
+        octets = self._guard.sign(packet)
+        if not final and not self._guard.signs:
             self._octets = octets
         return octets
 
@@ -418,13 +400,8 @@ class BfdSession:
             settings.required_min_echo_rx_us,
             poll=self._polling,
             independent=settings.independent,
-            authenticated=self._signer is not None,
+            authenticated=self._guard.signs,
         )
-
-
-def _signer(settings: Settings, sequence: int) -> Signer | None:
-    ours = settings.authentication
-    return None if ours is None else Signer(ours, sequence)
 
 
 def _after(state: BfdState, told: BfdState) -> tuple[BfdState, int | None]:
