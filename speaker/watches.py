@@ -1,21 +1,23 @@
 """Which peers BFD watches, and what its word does to them.
 
-Peers with ``failureDetectionMode: BFDIfDirectlyConnected`` are watched while they are configured,
-not held down, and on a link of ours; who is a hop away by the kernel's routes is not. One BFD
-session is for all peers of an address. The process that sends and hears its packets is started when
-the first peer asks for it (`speaker.bfd`).
+Peers with ``failureDetectionMode: BFDIfDirectlyConnected`` or ``wren.bgp/bfd: on`` are watched
+while they are configured, not held down, and on a link of ours; who is a hop away by the kernel's
+routes is not, unless ``wren.bgp/bfd: multihop`` says so. A peer whose key is missing is not watched
+at all, rather than without it. One BFD session is for all peers of an address. The process that
+sends and hears its packets is started when the first peer asks for it (`speaker.bfd`).
 
 When a session that was Up goes Down, the BGP session ends with Cease/BFD Down (RFC 9384), as a Hard
 Reset where that is known (RFC 8538): what the peer told is not used a moment longer, in the kernel
 first of all. A peer without BFD, one that ends it on purpose, and the death of our own process end
 nothing (RFC 5882 §3.2).
 
-Standards: RFC 5881 §2; RFC 5882 §3.2; RFC 9384 §3.
+Standards: RFC 5881 §2; RFC 5883 §4; RFC 5882 §3.2; RFC 9384 §3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -27,6 +29,7 @@ from speaker import log
 from speaker.bfd.client import BfdClient, Verdict
 from speaker.bfd.words import Watch
 from speaker.config.bfd import settings_on
+from speaker.config.bfd_keys import TTL
 from speaker.config.peerplan import PeerPlan
 from speaker.config.plan import Plan
 from speaker.control.views import BfdView
@@ -80,6 +83,7 @@ class Watches:
         self._make = make
         self._client: Bfd | None = None
         self._elsewhere: tuple[str, ...] = ()
+        self._lacking: dict[str, str] = {}
 
     def follow(self) -> None:
         """Watch whoever is to be watched now, and nobody else."""
@@ -87,9 +91,12 @@ class Watches:
         if not asking and self._client is None:
             return
         wanted: dict[str, Watch] = {}
-        elsewhere = []
+        elsewhere, lacking = [], {}
         for peer in asking:
             if not peer.session.is_started:
+                continue
+            if peer.plan.bfd_lacks:
+                lacking[peer.plan.address] = peer.plan.bfd_lacks
                 continue
             watch = self._watch_of(peer.plan)
             if watch is None:
@@ -97,6 +104,7 @@ class Watches:
             else:
                 wanted.setdefault(watch.name, watch)
         self._elsewhere = tuple(sorted(set(elsewhere)))
+        self._lacking = lacking
         self._say(wanted)
 
     def _say(self, wanted: Mapping[str, Watch]) -> None:
@@ -114,11 +122,23 @@ class Watches:
         """Say how a peer is watched; None if it is not directly connected. RFC 5881 §2."""
         address, _, zone = plan.address.partition("%")
         interface = zone or self._interface_to(ip_address(address).packed)
+        if plan.bfd_hops:
+            interface = ""
         if interface is None:
             return None
-        settings = settings_on(self._house.plan.bfd, interface)
+        settings = plan.bfd_timers.over(settings_on(self._house.plan.bfd, interface))
+        if plan.bfd_auth is not None:
+            settings = replace(settings, authentication=plan.bfd_auth.reveal())
         local = plan.source_address and plan.source_address.partition("%")[0]
-        return Watch(plan.address, address, local, interface or None, settings=settings)
+        return Watch(
+            plan.address,
+            address,
+            local,
+            interface or None,
+            multihop=bool(plan.bfd_hops),
+            least_ttl=TTL + 1 - plan.bfd_hops if plan.bfd_hops else 1,
+            settings=settings,
+        )
 
     def _interface_to(self, address: bytes) -> str | None:
         """Give the link that an address is on; None for none, empty where links are not known."""
@@ -154,6 +174,10 @@ class Watches:
         return {
             "sessions": sorted(sessions, key=lambda session: str(session["name"])),
             "notConnected": list(self._elsewhere),
+            "withoutKey": [
+                {"address": address, "reason": why}
+                for address, why in sorted(self._lacking.items())
+            ],
             "process": None if shown is None else shown["process"],
         }
 

@@ -28,8 +28,8 @@ def bfd(run_dir: RunDirOption, output: OutputOption = Output.TEXT) -> None:
         return
     if found["sessions"]:
         write_table(session_table(found["sessions"]))
-    elif not found["notConnected"]:
-        typer.echo("no BGPPeer of this node has a failureDetectionMode", err=True)
+    elif not found["notConnected"] and not found["withoutKey"]:
+        typer.echo("no BGPPeer of this node asks for BFD", err=True)
     write_lines(show_rest(found))
 
 
@@ -74,11 +74,22 @@ def show_rest(found: BfdView) -> list[str]:
         if item["trouble"]
     ]
     lines += [
-        f"{address}: not watched, it is on no link of this node"
+        f"{address}: not watched, it is on no link of this node (wren.bgp/bfd: multihop lets it)"
         for address in found["notConnected"]
     ]
+    lines += [
+        f"{item['name']}: packets of the peer dropped: {show_counts(item['discarded'])}"
+        for item in found["sessions"]
+        if item["discarded"]
+    ]
+    lines += [f"{item['address']}: not watched, {item['reason']}" for item in found["withoutKey"]]
     process = found["process"]
     return lines + ([] if process is None else [show_process(process)])
+
+
+def show_counts(counts: dict[str, int]) -> str:
+    """Give reasons with their numbers."""
+    return ", ".join(f"{number} for {reason}" for reason, number in counts.items())
 
 
 def show_process(process: BfdProcessView) -> str:

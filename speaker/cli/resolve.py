@@ -116,7 +116,8 @@ def _options(peer: PeerPlan) -> list[str]:
         (peer.allow_local_as, f"allows own AS {peer.allow_local_as}x"),
         (next_hop != "Auto", f"next hop {next_hop.lower()}"),
         (peer.source_address, f"from {peer.source_address}"),
-        (peer.bfd, "BFD"),
+        (peer.bfd, "BFD over several hops" if peer.bfd_hops else "BFD"),
+        (peer.bfd_auth is not None, "BFD keys"),
     ]
     return [words for holds, words in said if holds]
 

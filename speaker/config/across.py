@@ -2,7 +2,7 @@
 
 Each document is fine by itself: a name that is used twice, two BGPPeers of one scope with one
 address, a BGPPeer that makes a node its own peer, pools that overlap, a password that no socket
-takes. A running speaker isolates such things
+takes, a key that BFD has no room for. A running speaker isolates such things
 (`speaker.config.plan` reports them as conditions); whoever validates files wants to hear of them
 before.
 """
@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from speaker.config.annotations import peer_options
+from speaker.config.bfd import authentication_of
+from speaker.config.keys import PREFIX
 from speaker.config.kinds import name_space
 from speaker.config.pools import overlapping
 from speaker.config.problems import Problem
@@ -27,6 +30,8 @@ from speaker.config.secrets import MAX_PASSWORD
 from speaker.config.store import duplicate
 from speaker.config.zones import peer_address
 
+_BFD_AUTH = f"{PREFIX}bfdAuth"
+
 
 def problems_across(reports: Sequence[Report]) -> dict[int, list[Problem]]:
     """Find what documents do to each other, by the number of the report to blame."""
@@ -37,6 +42,7 @@ def problems_across(reports: Sequence[Report]) -> dict[int, list[Problem]]:
         *_own_addresses(reports),
         *_overlapping_pools(reports),
         *_long_passwords(reports),
+        *_long_bfd_keys(reports),
     ]:
         found.setdefault(number, []).append(problem)
     return found
@@ -120,6 +126,28 @@ def _long_passwords(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
                     f"password has at most {MAX_PASSWORD}"
                 )
                 found.append((number, report.problem(field, "long-password", message)))
+    return found
+
+
+def _long_bfd_keys(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
+    """Find keys of BFD that no packet has room for."""
+    secrets = {
+        item.name: item.resource for item in reports if isinstance(item.resource, SecretResource)
+    }
+    found = []
+    for number, report in enumerate(reports):
+        if not isinstance(report.resource, BGPPeer):
+            continue
+        spec, texts = report.resource.spec, report.resource.metadata.annotations
+        wanted = peer_options(texts, spec.extensions).bfd_auth
+        if wanted is None:
+            continue
+        where = "spec.extensions" if _BFD_AUTH in spec.extensions else "metadata.annotations"
+        for place, problem in authentication_of(wanted, secrets)[1].items():
+            secret = secrets.get(place.secret)
+            if secret is not None and secret.get(place.key) is not None:
+                field = f"{where}['{_BFD_AUTH}']"
+                found.append((number, report.problem(field, "bfd-key", problem)))
     return found
 
 

@@ -17,6 +17,7 @@ from policy.prefix import Nlri
 from policy.resilience import Resilience
 from policy.roles import Role
 from speaker.config.add_path import AddPath
+from speaker.config.bfd_keys import BfdKeys, BfdTimers, BfdWay
 from speaker.config.key_values import AigpMode, BlackholeMode
 from speaker.config.keys import KEYS, PREFIX, PolicyMode
 from speaker.config.kinds import Kind
@@ -64,6 +65,9 @@ class PeerOptions:
     fqdn: str | None = None
     software_version: bool | None = None
     weight: int | None = None
+    bfd: BfdWay | None = None
+    bfd_timers: BfdTimers | None = None
+    bfd_auth: BfdKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from speaker.config.bfd_keys import LEAST, MOST
 from speaker.config.problems import Violation
 from speaker.config.scalars import ScalarError, parse_duration
 from speaker.config.trees import list_at, spec_of
-
-LEAST, MOST = 0.001, 4294.0
-"""Seconds: a packet a millisecond, and what fits into the 32 bits of RFC 5880 §4.1."""
 
 
 def bfd_intervals(tree: Mapping[str, Any]) -> Iterator[Violation]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from fsm.family import NAMES
 from speaker.config.add_path import parse_add_path
+from speaker.config.bfd_keys import KINDS, parse_keys, parse_timers, parse_way
 from speaker.config.key_values import (
     one_of,
     read_aigp,
@@ -310,6 +311,34 @@ KEYS: tuple[Key, ...] = (
         "of several peers are equally good and share it: beside a peer of weight 1, one of weight "
         "3 takes three quarters. A next hop that several of them tell counts once, with the weight "
         "of the peer whose path is chosen. 1 by default.",
+    ),
+    Key(
+        "bfd",
+        parse_way,
+        Kind.BGP_PEER,
+        "on|multihop [HOPS]|off",
+        "Whether BFD watches the peer, where failureDetectionMode does not say so or is not to: on "
+        "a link of ours (on, RFC 5881), or wherever it is (multihop, RFC 5883), at most so many "
+        "hops away, counted as in ttlSecurity. By default what failureDetectionMode says.",
+    ),
+    Key(
+        "bfdTimers",
+        parse_timers,
+        Kind.BGP_PEER,
+        "send 100ms, receive 10ms, multiplier 5, idle 1m",
+        "Which timers of BFD the peer has in place of those of the BFDConfiguration, which stay "
+        "where none is named here: how often a packet is sent and taken while the session is Up, "
+        "after how many of ours the peer gives us up, how often one is sent to a peer that is not "
+        "heard.",
+    ),
+    Key(
+        "bfdAuth",
+        parse_keys,
+        Kind.BGP_PEER,
+        f"{'|'.join(KINDS)} NUMBER SECRET/KEY, …",
+        "How packets of BFD are authenticated (RFC 5880 §6.7): by which keys of which Secrets, "
+        "under which numbers from 0 to 255. The first signs ours, all are accepted from the peer. "
+        "Not at all by default.",
     ),
     Key(
         "policy",

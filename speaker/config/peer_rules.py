@@ -12,6 +12,7 @@ from speaker.config.scalars import ScalarError, parse_duration, parse_ip
 from speaker.config.trees import Check, endpoint_of, given_asn, spec_of, text_map
 
 _INTERFACE = "wren.bgp/interface"
+_BFD = "wren.bgp/bfd"
 _LINK_LOCAL = ip_network("fe80::/10")
 
 MAX_RESTART_TIME = 4095
@@ -117,6 +118,18 @@ def link_local_needs_interface(tree: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation(
             (*path, _INTERFACE), "link-local", f"{_INTERFACE} is for a link-local peerIP only"
         )
+
+
+def bfd_over_hops(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: no router passes on what comes from a link-local address (RFC 4291 §2.5.6)."""
+    endpoint = endpoint_of(spec_of(tree).get("peerIP"))
+    if endpoint is None or ip_address(endpoint.address) not in _LINK_LOCAL:
+        return
+    for path in TEXT_MAPS:
+        if "multihop" in str(text_map(tree, path).get(_BFD, "")).lower():
+            yield Violation(
+                (*path, _BFD), "link-local", f"{_BFD}: a link-local peer is never hops away; use on"
+            )
 
 
 def no_target(tree: Mapping[str, Any]) -> Iterator[Violation]:

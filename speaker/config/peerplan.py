@@ -16,6 +16,7 @@ from fsm.family import Afi, Family
 from policy.filters import Rule
 from policy.roles import Role
 from speaker.config.add_path import AddPathMode
+from speaker.config.bfd_keys import BfdAuthentication, BfdTimers
 from speaker.config.key_values import AigpMode, BlackholeMode
 from speaker.config.limits import Limits
 from speaker.config.requirements import Requirement
@@ -95,6 +96,11 @@ class PeerPlan:
         fqdn: the name that the peer is told, empty for none.
         software_version: whether the peer is told what we run.
         weight: how much of the traffic its next hops take where several share it, 1–256.
+        bfd: whether BFD watches the peer.
+        bfd_hops: how far away it may be then; 0 for a peer that is on a link (RFC 5881).
+        bfd_timers: that stand in place of those of the BFDConfiguration.
+        bfd_auth: what authenticates its packets (RFC 5880 §6.7).
+        bfd_lacks: why it cannot be watched as it is to be, for which it is not; empty if it can.
         extended_next_hop: IPv4 routes may have IPv6 next hops (RFC 8950 §4).
         restart_time: of graceful restart (RFC 4724), or the stale time of LLGR (RFC 9494).
         table: of the kernel, that routes of an external network go into; None is the node's own.
@@ -148,6 +154,10 @@ class PeerPlan:
     software_version: bool = planned(OnChange.NEXT_SESSION, False)
     weight: int = planned(OnChange.REBALANCE, 1)
     bfd: bool = planned(OnChange.NOTHING, False)
+    bfd_hops: int = planned(OnChange.NOTHING, 0)
+    bfd_timers: BfdTimers = planned(OnChange.NOTHING, BfdTimers())
+    bfd_auth: BfdAuthentication | None = planned(OnChange.NOTHING, None)
+    bfd_lacks: str = planned(OnChange.NOTHING, "")
     gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
     table: int | None = planned(OnChange.RESET, None)
     extensions: tuple[tuple[str, str], ...] = planned(OnChange.NOTHING, ())

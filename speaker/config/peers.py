@@ -16,6 +16,8 @@ from policy.roles import Role
 from policy.vrps import Validity
 from speaker.config.add_path import AddPath, AddPathMode
 from speaker.config.annotations import PeerOptions, peer_options
+from speaker.config.bfd import authentication_of
+from speaker.config.bfd_keys import BfdAuthentication, BfdTimers, BfdWay
 from speaker.config.cluster import BGP_PORT, Cluster, Member
 from speaker.config.conditions import Conditions
 from speaker.config.filter_resources import BGPFilter
@@ -155,6 +157,8 @@ class _Planner:
         role = self._role(peering, options, local_asn)
         self._check_required(peering, options)
         several = self._add_path(options)
+        watched = self._bfd(peering, spec, options)
+        authentication, lacks = self._bfd_keys(peering, options) if watched.is_on else (None, "")
         return PeerPlan(
             name=peering.name,
             resource=peering.peer.name if peering.peer else "",
@@ -202,7 +206,11 @@ class _Planner:
             fqdn=self._me.name if options.fqdn == "on" else options.fqdn or "",
             software_version=options.software_version is True,
             weight=options.weight or 1,
-            bfd=spec.failure_detection_mode is FailureDetectionMode.BFD,
+            bfd=watched.is_on,
+            bfd_hops=watched.hops,
+            bfd_timers=options.bfd_timers or BfdTimers(),
+            bfd_auth=authentication,
+            bfd_lacks=lacks,
             gateway_mode=spec.bird_gateway_mode,
             table=None if network is None else self._tables[network],
             extensions=tuple(sorted(_of_others(spec.extensions))),
@@ -339,6 +347,33 @@ class _Planner:
         """Tell where the password of a session is to come from."""
         password = spec.password if peering.peer else self._cluster.default.node_mesh_password
         return password.secret_key_ref if password else None
+
+    def _bfd(self, peering: Peering, spec: BGPPeerSpec, options: PeerOptions) -> BfdWay:
+        """Tell whether BFD watches the peer: the key says so, or else Calico's field."""
+        is_on = spec.failure_detection_mode is FailureDetectionMode.BFD
+        way = options.bfd or BfdWay(is_on)
+        if not way.is_on and (options.bfd_timers or options.bfd_auth):
+            self._conditions.warn(
+                peering.blame,
+                "NoBFD",
+                f"keys of BFD for {peering.name} are nothing without BFD:"
+                f" {PREFIX}bfd: on lets it watch",
+            )
+        return way
+
+    def _bfd_keys(
+        self, peering: Peering, options: PeerOptions
+    ) -> tuple[BfdAuthentication | None, str]:
+        """Find the keys of BFD; without the one that signs the peer is not watched."""
+        wanted = options.bfd_auth
+        if wanted is None:
+            return None, ""
+        keys, wrong = authentication_of(wanted, self._resources.secrets)
+        for place, problem in wrong.items():
+            is_first = place == wanted.places[0]
+            means = "BFD does not watch the peer" if is_first else "it is left out"
+            self._conditions.error(peering.blame, "NoBFDKey", f"{problem}; {means}")
+        return keys, wrong.get(wanted.places[0], "")
 
     def _restart_time(self, peering: Peering, spec: BGPPeerSpec) -> int:
         wanted = spec.max_restart_time

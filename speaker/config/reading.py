@@ -21,8 +21,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from speaker.config import legacy
+from speaker.config.annotations import TEXT_MAPS
 from speaker.config.documents import Document, parse_documents
 from speaker.config.effects import without_effect
+from speaker.config.keys import PREFIX
 from speaker.config.kinds import Kind, find_kind, unknown_kind, versions_of
 from speaker.config.models import Resource, fields_of
 from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean, show_path
@@ -93,12 +95,15 @@ _COMPARED: tuple[FieldPath, ...] = (
     ("spec", "cidr"),
     ("spec", "password"),
     ("spec", "nodeMeshPassword"),
+    *((*path, f"{PREFIX}bfdAuth") for path in TEXT_MAPS),
 )
 """The fields that are looked at across documents (`speaker.config.across`)."""
 
 
 def _is_there(tree: Mapping[str, Any], path: FieldPath) -> bool:
-    return path[-1] in map_at(tree, str(path[0]))
+    for name in path[:-1]:
+        tree = map_at(tree, str(name))
+    return path[-1] in tree
 
 
 def _refused(report: Report, document: Document, violations: list[Violation]) -> Report:

@@ -45,6 +45,7 @@ from speaker.config.filter_rules import (
 from speaker.config.kinds import Kind, find_kind
 from speaker.config.peer_rules import (
     as_zero,
+    bfd_over_hops,
     exclusive,
     link_local_needs_interface,
     local_workloads_need_an_as,
@@ -126,6 +127,7 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
         reachable_by,
         passive_with_peer_selector,
         link_local_needs_interface,
+        bfd_over_hops,
     ),
     Kind.BGP_CONFIGURATION: (
         mesh_settings_without_mesh,

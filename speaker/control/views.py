@@ -432,15 +432,23 @@ class BfdProcessView(TypedDict):
     trouble: str
 
 
+class BfdLackView(TypedDict):
+    """An address that asks for BFD, and is not watched for want of a key."""
+
+    address: str
+    reason: str
+
+
 class BfdView(TypedDict):
     """The answer of ``bfd``.
 
-    ``notConnected`` are addresses that ask for BFD and are on no link of ours; the process is null
-    where none runs.
+    ``notConnected`` are addresses that ask for BFD and are on no link of ours, ``withoutKey`` those
+    whose key is missing, and why; the process is null where none runs.
     """
 
     sessions: list[BfdSessionView]
     notConnected: list[str]
+    withoutKey: list[BfdLackView]
     process: BfdProcessView | None
 
 

@@ -120,4 +120,4 @@ async def test_without_sessions_there_is_nothing_to_show() -> None:
         router, witness = await router_in(town, bfd=False)
         assert witness.watched == {}
         view = await router.watches.view()
-        assert view == {"sessions": [], "notConnected": [], "process": None}
+        assert view == {"sessions": [], "notConnected": [], "withoutKey": [], "process": None}

@@ -69,7 +69,8 @@ def test_who_changes_later_loses_it_and_gets_it_back(before: str, after: str) ->
 @pytest.mark.parametrize("kind", list(AuthType))
 def test_a_second_key_lets_both_ends_change_at_leisure(kind: AuthType) -> None:
     """Each end accepts both keys before any end signs with the other."""
-    line = Cable(*[replace(FAST, authentication=Authentication(kind, {1: b"old"}, 1))] * 2)
+    before = replace(FAST, authentication=Authentication(kind, {1: b"old"}, 1))
+    line = Cable(before, before)
     line.run(5)
     steps = [
         Authentication(kind, {1: b"old", 2: b"new"}, 1),

@@ -46,10 +46,20 @@ def test_intervals_are_milliseconds() -> None:
 
 
 def test_what_keeps_a_session_from_working_is_said() -> None:
-    found = show_rest({"sessions": [session()], "notConnected": ["10.9.9.9"], "process": PROCESS})
+    unsigned = {**session(), "trouble": "", "discarded": {"wrong authentication": 7, "TTL": 1}}
+    found = show_rest(
+        {
+            "sessions": [session(), unsigned],  # type: ignore[list-item]
+            "notConnected": ["10.9.9.9"],
+            "withoutKey": [{"address": "10.8.8.8", "reason": "there is no Secret s"}],
+            "process": PROCESS,
+        }
+    )
     assert found == [
         "10.0.0.2: packets cannot be sent: no interface with this name",
-        "10.9.9.9: not watched, it is on no link of this node",
+        "10.9.9.9: not watched, it is on no link of this node (wren.bgp/bfd: multihop lets it)",
+        "10.0.0.2: packets of the peer dropped: 7 for wrong authentication, 1 for TTL",
+        "10.8.8.8: not watched, there is no Secret s",
         "process 47 woke up 5 times; never late",
     ]
 

@@ -63,7 +63,17 @@ def test_json_has_the_promised_shape(directory: Path) -> None:
     assert tuple(plan["peers"][0]) == (
         *("name", "address", "port", "family", "localAS", "remoteAS", "passive", "sourceAddress"),
         *("rrClient", "clusterID", "password", "ttlSecurity", "allowLocalAS", "nextHopMode"),
-        *("restartTime", "restartMode", "keepaliveTime", "bfd", "gatewayMode", "table"),
+        *(
+            "restartTime",
+            "restartMode",
+            "keepaliveTime",
+            "bfd",
+            "bfdHops",
+            "bfdTimers",
+            "bfdAuth",
+            "gatewayMode",
+            "table",
+        ),
         *("filters", "extensions"),
     )
     assert plan["staticRoutes"] == [{"prefix": "10.65.0.0/26", "type": "blackhole"}]

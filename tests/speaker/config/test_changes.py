@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fsm.bfd import AuthType
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from policy.filters import Action, Rule
 from policy.roles import Role
 from speaker.config.add_path import AddPathMode
+from speaker.config.bfd_keys import BfdAuthentication, BfdTimers
 from speaker.config.changes import (
     ON_CHANGE,
     AddPeer,
@@ -112,6 +114,10 @@ OTHER_VALUES: dict[str, Any] = {
     "max_prefixes": ((IPV4_UNICAST, PrefixLimit(1000)),),
     "max_prefixes_out": ((IPV4_UNICAST, PrefixLimit(1000)),),
     "bfd": True,
+    "bfd_hops": 3,
+    "bfd_timers": BfdTimers(send=0.5),
+    "bfd_auth": BfdAuthentication(AuthType.KEYED_SHA1, ((1, Secret(b"hush")),)),
+    "bfd_lacks": "a key",
     "gateway_mode": GatewayMode.DIRECT,
     "table": 500,
     "extensions": (("colour", "green"),),
