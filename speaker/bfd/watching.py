@@ -196,7 +196,7 @@ class Watching:
             self.discards[Discard.NO_SESSION] += 1
             return
         if datagram.ttl < (watched.watch.least_ttl if datagram.multihop else TTL):
-            self.discards[Discard.TTL] += 1
+            watched.session.discards[Discard.TTL] += 1
             return
         now, session = self._clock(), watched.session
         due = session.detect_due

@@ -319,7 +319,8 @@ KEYS: tuple[Key, ...] = (
         "on|multihop [HOPS]|off",
         "Whether BFD watches the peer, where failureDetectionMode does not say so or is not to: on "
         "a link of ours (on, RFC 5881), or wherever it is (multihop, RFC 5883), at most so many "
-        "hops away, counted as in ttlSecurity. By default what failureDetectionMode says.",
+        "hops away, counted as in ttlSecurity: the peer has to send with a TTL of 255, as FRR does "
+        "and BIRD does not. By default what failureDetectionMode says.",
     ),
     Key(
         "bfdTimers",

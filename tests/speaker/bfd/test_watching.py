@@ -114,13 +114,15 @@ def test_a_packet_that_has_made_a_hop_is_not_taken_for_a_neighbours() -> None:
     watched = world.come_up()
     world.hear(replace(world.up(watched), state=BfdState.DOWN), ttl=254)
     assert watched.session.state is BfdState.UP
-    assert world.watching.discards == {Discard.TTL: 1}
+    [watched] = world.watching
+    assert watched.session.discards == {Discard.TTL: 1}
 
 
 def test_several_hops_may_cost_so_much_ttl() -> None:
     world = World(Watch("m", PEER, multihop=True, least_ttl=250))
     world.hear(ControlPacket(BfdState.DOWN, 9), multihop=True, ttl=249)
-    assert world.watching.discards == {Discard.TTL: 1}
+    [watched] = world.watching
+    assert watched.session.discards == {Discard.TTL: 1}
     world.hear(ControlPacket(BfdState.DOWN, 9), multihop=True, ttl=250)
     assert world.told == [("m", BfdState.INIT)]
 

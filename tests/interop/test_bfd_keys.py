@@ -1,0 +1,229 @@
+"""The keys ``wren.bgp/bfd…`` with BIRD: behind a router in both families, and on a link by its
+link-local address; keys that change, and a wrong one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import RunningNode
+from tests.support.datastores import log_of, put, wren_in
+from tests.support.edited import Edited
+from tests.support.labs import lab_of
+from tests.support.link_local import begin_again, keep_only_ours
+from tests.support.pairs import becomes
+from tests.support.resources import node, peer, settings
+
+pytestmark = [pytest.mark.netns, pytest.mark.interop]
+
+OURS = {4: "172.31.1.1", 6: "fd31:1::1"}
+FAR = {4: "172.31.2.2", 6: "fd31:2::2"}
+NEAR = "fe80::2%eth1"
+ALL = [*FAR.values(), NEAR]
+
+BFD = """
+protocol bfd {{
+  accept {accept};
+  {place} {{ min rx interval 200 ms; min tx interval 100 ms; multiplier 10;
+    authentication {kind}; password "{key}" {{ id {number}; }}; }};
+}}
+"""
+
+
+def far_lines(number: int, key: str) -> str:
+    kind = "meticulous keyed sha1"
+    return BFD.format(accept="multihop", place="multihop", kind=kind, key=key, number=number)
+
+
+def near_lines() -> str:
+    place = 'interface "*"'
+    return BFD.format(accept="direct", place=place, kind="simple", key="near", number=0)
+
+
+def topology(directory: Path) -> str:
+    def session(address: str, family: str, lines: str, **more: str) -> dict[str, Any]:
+        made = {"address": address, "asn": 65001, "hold_time": 90, "families": [family]}
+        return {**made, "extra": f"bfd on; {lines}", **more}
+
+    nodes = {
+        "w": {
+            "kind": "wren",
+            "datastore": str(directory),
+            "gateways": ["172.31.1.254", "fd31:1::ff"],
+        },
+        "hop": {"kind": "host"},
+        "far": {
+            "kind": "bird",
+            "asn": 65002,
+            "gateways": ["172.31.2.254", "fd31:2::ff"],
+            "peers": [
+                session(OURS[number], f"ipv{number}", "multihop 2;", local=FAR[number])
+                for number in FAR
+            ],
+            "extra": far_lines(3, "secret"),
+        },
+        "near": {
+            "kind": "bird",
+            "asn": 65003,
+            "peers": [session("fe80::1%eth0", "ipv6", "")],
+            "extra": near_lines(),
+        },
+    }
+    links = [
+        {"w": ["172.31.1.1/24", "fd31:1::1/64"], "hop": ["172.31.1.254/24", "fd31:1::ff/64"]},
+        {"far": ["172.31.2.2/24", "fd31:2::2/64"], "hop": ["172.31.2.254/24", "fd31:2::ff/64"]},
+        {"w": ["fe80::1/64"], "near": ["fe80::2/64"]},
+    ]
+    return json.dumps({"nodes": nodes, "links": links})
+
+
+QUICK = {"wren.bgp/connectRetry": "1", "wren.bgp/idleHold": "1,2", "wren.bgp/holdTime": "90"}
+
+
+def resources(auth: str = "3 far/current") -> list[dict[str, Any]]:
+    timers = {"wren.bgp/bfdTimers": "send 150ms, receive 100ms, multiplier 20, idle 1s"}
+    far = {
+        **QUICK,
+        **timers,
+        "wren.bgp/bfd": "multihop",
+        "wren.bgp/bfdAuth": f"meticulous-keyed-sha1 {auth}",
+    }
+    near = {
+        **QUICK,
+        **timers,
+        "wren.bgp/bfd": "on",
+        "wren.bgp/bfdAuth": "simple 0 near/password",
+        "wren.bgp/interface": "eth1",
+    }
+    spec = {"node": "w", "sourceAddress": "UseNodeIP"}
+    return [
+        *(
+            peer(f"far{number}", **spec, peerIP=FAR[number], asNumber=65002, extensions=far)
+            for number in FAR
+        ),
+        peer("near", node="w", peerIP="fe80::2", asNumber=65003, extensions=near),
+    ]
+
+
+def give(directory: Path, secret: str, key: str, value: str) -> None:
+    path = directory / "secrets" / secret / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name("..fresh")
+    fresh.write_text(value)
+    fresh.rename(path)
+
+
+class World:
+    """Wren, a BIRD behind a router, and one on a link."""
+
+    def __init__(self, wren: RunningNode, far: RunningNode, directory: Path) -> None:
+        self.wren = wren
+        self.far = far
+        self.directory = directory
+        self.edited = Edited(wren, directory)
+
+    def view(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(wren_in(self.wren, "bfd", "-o", "json"))
+        return found
+
+    def sessions(self) -> dict[str, dict[str, Any]]:
+        return {session["name"]: session for session in self.view()["sessions"]}
+
+    def states(self) -> dict[str, str]:
+        return {name: session["state"] for name, session in self.sessions().items()}
+
+    def sign_far(self, number: int, key: str) -> None:
+        conf = self.far.home / "bird.conf"
+        head, _, _ = conf.read_text().partition("protocol bfd")
+        conf.write_text(head + far_lines(number, key))
+        self.far.execute(["birdc", "-s", str(self.far.home / "bird.ctl"), "configure"])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("keys") / "datastore"
+    put(directory, node("w", f"{OURS[4]}/24", f"{OURS[6]}/64"))
+    put(directory, settings(nodeToNodeMeshEnabled=False, asNumber=65001))
+    give(directory, "far", "current", "secret")
+    give(directory, "near", "password", "near")
+    with lab_of(topology(directory)) as lab:
+        # A BIRD remembers the numbers of packets for long: Wren is not to begin again.
+        keep_only_ours(lab.node("w"))
+        begin_again([lab.node("near")])
+        put(directory, *resources())
+        world = World(lab.node("w"), lab.node("far"), directory)
+        world.edited.peers_up(ALL)
+        becomes("BFD is up", world.states, dict.fromkeys(ALL, "Up"))
+        yield world
+
+
+def test_sessions_come_up_with_their_timers(world: World) -> None:
+    """RFC 5883 in both families, RFC 5881 on a link; the slower wish of both counts."""
+
+    def agreed() -> list[tuple[Any, ...]]:
+        names = ("multihop", "txIntervalUs", "rxIntervalUs", "authentication", "polling")
+        return [tuple(s[name] for name in names) for s in world.sessions().values()]
+
+    wanted = [(far, 200_000, 100_000, True, False) for far in (True, True, False)]
+    becomes("timers are agreed", lambda: sorted(agreed(), reverse=True), wanted)
+    assert world.view()["notConnected"] == []
+    assert "secret" not in log_of(world.wren)
+
+
+def test_a_peer_that_is_too_far_or_sends_a_small_ttl_is_told(world: World) -> None:
+    """RFC 5883 §4 leaves the TTL open; BIRD sends 64."""
+    near = [{**each, "spec": {**each["spec"]}} for each in resources()]
+    for each in near[:2]:
+        keys = {**each["spec"]["extensions"], "wren.bgp/bfd": "multihop 2"}
+        each["spec"]["extensions"] = keys
+    world.edited.edit(*near)
+    becomes("its packets are dropped", lambda: "for TTL" in wren_in(world.wren, "bfd"), True)
+    world.edited.edit(*resources())
+    becomes("BFD is up", world.states, dict.fromkeys(ALL, "Up"))
+    world.edited.peers_up(ALL)
+
+
+def test_keys_that_change_at_both_ends_cost_no_session(world: World) -> None:
+    """RFC 5880 §6.7; the detection time is two seconds here, and three at BIRD."""
+    before = world.edited.since()
+    downs = {name: session["downs"] for name, session in world.sessions().items()}
+    give(world.directory, "far", "next", "changed")
+    planned = world.edited.edit(*resources("3 far/current, 4 far/next"))
+    assert {change["description"].partition("; ")[2] for change in planned["changes"]} == {
+        "no reset"
+    }
+    world.sign_far(4, "changed")
+    world.edited.edit(*resources("4 far/next"))
+    received = {name: session["received"] for name, session in world.sessions().items()}
+
+    def hears() -> bool:
+        now = world.sessions()
+        return all(now[name]["received"] > received[name] + 30 for name in now)
+
+    becomes("packets come under the new key", hears, True)
+    assert {name: session["downs"] for name, session in world.sessions().items()} == downs
+    assert world.edited.since() == before
+
+
+def test_a_wrong_key_is_counted_and_ends_the_session(world: World) -> None:
+    give(world.directory, "far", "next", "wrong")
+    becomes("sessions are down", world.states, {**dict.fromkeys(FAR.values(), "Down"), NEAR: "Up"})
+
+    def unsigned() -> list[bool]:
+        found = world.sessions()
+        return [found[a]["discarded"].get("wrong authentication", 0) > 0 for a in FAR.values()]
+
+    becomes("packets are counted", unsigned, [True, True])
+    assert "for wrong authentication" in wren_in(world.wren, "bfd")
+    (world.directory / "secrets" / "far" / "next").unlink()
+    lacks = [{"address": a, "reason": "Secret far has no key next"} for a in FAR.values()]
+    becomes("they are not watched", lambda: world.view()["withoutKey"], lacks)
+    assert world.states().keys() == {NEAR}
+    give(world.directory, "far", "next", "changed")
+    becomes("BFD is up again", world.states, dict.fromkeys(ALL, "Up"))
+    world.edited.peers_up(ALL)
