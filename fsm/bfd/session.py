@@ -19,48 +19,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from fsm.bfd.authentication import Authentication
 from fsm.bfd.guard import Guard
 from fsm.bfd.packet import BfdState, ControlPacket, Diagnostic, Discard
-from fsm.errors import LocalError
-
-SLOW_US = 1_000_000
-"""The least interval between packets of a session that is not Up. RFC 5880 §6.8.3."""
+from fsm.bfd.settings import SLOW_US, Settings
 
 MICROSECONDS = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What is configured of a session.
-
-    Args:
-        desired_min_tx_us: bfd.DesiredMinTxInterval while the session is Up.
-        required_min_rx_us: bfd.RequiredMinRxInterval.
-        detect_mult: bfd.DetectMult, 1 to 255.
-        idle_tx_us: the least interval while nobody is heard; never less than a second.
-        required_min_echo_rx_us: how often echo packets are looped back; 0 for not at all.
-        authentication: how packets are authenticated.
-        independent: the C bit: this end lives on when its control plane restarts.
-
-    Raises:
-        LocalError: an interval of 0, which would ask for silence, or no such multiplier.
-    """
-
-    desired_min_tx_us: int = 300_000
-    required_min_rx_us: int = 300_000
-    detect_mult: int = 3
-    idle_tx_us: int = SLOW_US
-    required_min_echo_rx_us: int = 0
-    authentication: Authentication | None = None
-    independent: bool = False
-
-    def __post_init__(self) -> None:
-        for interval in (self.desired_min_tx_us, self.required_min_rx_us):
-            if not 0 < interval < 1 << 32:
-                raise LocalError(f"{interval} µs is no interval for BFD")
-        if not 0 < self.detect_mult < 256:
-            raise LocalError(f"{self.detect_mult} is no detect multiplier for BFD: 1 to 255 are")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +60,8 @@ class BfdSession:
         discards: how many packets were dropped, by reason.
         tx_due: when the next periodic packet is due; None if none is.
         detect_due: when the peer's silence has lasted for the detection time.
+        steady: the peer's usual packet: if these octets come again, `heard_again` does all that
+            `received` would; None while there is none.
     """
 
     def __init__(self, settings: Settings, discriminator: int, sequence: int = 0) -> None:
@@ -118,6 +83,9 @@ class BfdSession:
         self._polling = False
         self._poll_again = False
         self._octets: bytes | None = None
+        self.steady: bytes | None = None
+        # Of the steady state, in seconds.
+        self._pace = self._patience = 0.0
 
     @property
     def deadline(self) -> float | None:
@@ -193,6 +161,7 @@ class BfdSession:
             chance: a number in [0, 1) for the jitter of the next interval.
         """
         self._chance = chance
+        self.steady = None
         wrong = self._guard.refuse(packet, octets, now)
         if wrong is not None:
             self.discards[wrong] += 1
@@ -218,7 +187,40 @@ class BfdSession:
             effects.append(Send(self._sign(final=True)))
         if not any(isinstance(effect, Moved) for effect in effects):
             self._heed_interval(before, now)
+        self._settle(packet, octets)
         return effects
+
+    def _settle(self, packet: ControlPacket, octets: bytes) -> None:
+        """Find out whether the same packet would change nothing but when the peer was heard."""
+        if (
+            self.state is BfdState.UP
+            and packet.state is BfdState.UP
+            and self.tx_due is not None
+            and not (packet.poll or packet.final or packet.authenticated or self._guard.signs)
+        ):
+            self.steady = octets
+            self._pace = self.tx_interval_us / MICROSECONDS
+            self._patience = self.detection_time_us / MICROSECONDS
+
+    def heard_again(self, now: float) -> None:
+        """Take the packet that is `steady` once more."""
+        self.detect_due = now + self._patience
+
+    def send_again(self, now: float, chance: float) -> bytes | None:
+        """Do what `tick` would, where that is to send the usual packet and nothing else.
+
+        Returns:
+            The packet; None where it was not done, and `tick` is to be called.
+        """
+        octets, due, silent = self._octets, self.tx_due, self.detect_due
+        if self.steady is None or octets is None or due is None or silent is None:
+            return None
+        if now < due or silent <= now:
+            return None
+        self._chance = chance
+        self._last_tx = now
+        self.tx_due = now + self._jittered(self._pace)
+        return octets
 
     def resume(self, remote: ControlPacket, now: float) -> None:
         """Be Up without a word, as a session of this discriminator was a moment ago.
@@ -230,7 +232,7 @@ class BfdSession:
             remote: a packet that the peer sent when the session came up.
             now: monotonic seconds.
         """
-        self.state, self.remote = BfdState.UP, remote
+        self.state, self.remote, self.steady = BfdState.UP, remote, None
         self._retime(now, anew=False)
         self._expect(now)
         self.tx_due = now
@@ -244,6 +246,7 @@ class BfdSession:
             sequence: of the next authenticated packet, if none was before.
         """
         before, self.settings = self.settings, settings
+        self.steady = None
         if settings.authentication != before.authentication:
             # As long as either end could still hold the session.
             patience = max(self.detection_time_us, settings.detect_mult * self.tx_interval_us)
@@ -252,7 +255,7 @@ class BfdSession:
         self._octets = None
         self._retime(now, anew=settings.required_min_rx_us != before.required_min_rx_us)
         if self.tx_due is not None:
-            self.tx_due = min(self.tx_due, now + self._jittered())
+            self.tx_due = min(self.tx_due, now + self._jittered(self.tx_interval_us / MICROSECONDS))
         if self.detect_due is not None:
             self._expect(now)
 
@@ -283,7 +286,7 @@ class BfdSession:
         if diagnostic is not None:
             self.diagnostic = diagnostic
         self._retime(now, anew=False)
-        self._octets = None
+        self._octets = self.steady = None
         effects.append(Moved(old, state, self.diagnostic))
         # RFC 5880 §6.8.7: what differs from the last packet is told before the interval is over.
         if self.tx_interval_us:
@@ -342,7 +345,7 @@ class BfdSession:
         self.detect_due = None
         self.remote = None
         self._polling = self._poll_again = False
-        self._octets = None
+        self._octets = self.steady = None
         if self.state in (BfdState.INIT, BfdState.UP):
             self._move(BfdState.DOWN, Diagnostic.DETECTION_TIME_EXPIRED, now, effects)
         else:
@@ -363,17 +366,20 @@ class BfdSession:
         elif self.tx_due is None:
             self.tx_due = now
         elif interval < before_us and self._last_tx is not None:
-            self.tx_due = min(self.tx_due, max(now, self._last_tx + self._jittered()))
+            self.tx_due = min(
+                self.tx_due, max(now, self._last_tx + self._jittered(interval / MICROSECONDS))
+            )
 
     def _send(self, now: float, effects: list[Effect]) -> None:
         effects.append(Send(self._sign()))
         self._last_tx = now
-        self.tx_due = now + self._jittered() if self.tx_interval_us else None
+        pace = self.tx_interval_us / MICROSECONDS
+        self.tx_due = now + self._jittered(pace) if pace else None
 
-    def _jittered(self) -> float:
+    def _jittered(self, pace: float) -> float:
         """Give the next interval in seconds: 75 to 100 % of it. RFC 5880 §6.8.7."""
         most = 0.9 if self.settings.detect_mult == 1 else 1.0
-        return self.tx_interval_us / MICROSECONDS * (most - (most - 0.75) * self._chance)
+        return pace * (most - (most - 0.75) * self._chance)
 
     def _sign(self, *, final: bool = False) -> bytes:
         """Write a packet; the usual one is kept, since nothing in it changes."""

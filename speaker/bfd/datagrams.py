@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
 from struct import Struct
+from typing import TypeAlias, cast
 
 from speaker.bfd.words import Watch
 
@@ -37,6 +38,10 @@ _INT = Struct("@i")
 _TRIES = 64
 
 
+Raw: TypeAlias = tuple[bytes, tuple[object, ...]]
+"""A packet, and the way by which it came as the system tells it: two are the same, or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Datagram:
     """What came, from where, and by which interface.
@@ -45,6 +50,7 @@ class Datagram:
         source: address in text, without a zone.
         interface: its index.
         ttl: TTL or hop limit.
+        way: all that as the system tells it.
     """
 
     octets: bytes
@@ -53,6 +59,7 @@ class Datagram:
     interface: int
     ttl: int
     multihop: bool
+    way: tuple[object, ...] = ()
 
 
 class Receiver:
@@ -88,12 +95,18 @@ class Receiver:
         """Hear nothing more."""
         self._socket.close()
 
-    def receive(self) -> Datagram | None:
+    def receive(self) -> Raw | None:
         """Read the next packet; None if none waits."""
         try:
             octets, ancillary, _, where = self._socket.recvmsg(_LONGEST, 128)
         except (BlockingIOError, InterruptedError):
             return None
+        return octets, (self._multihop, where, ancillary)
+
+    def understand(self, raw: Raw) -> Datagram:
+        """Say what the system told of a packet."""
+        octets, way = raw
+        where, ancillary = cast("tuple[tuple[str, int], list[tuple[int, int, bytes]]]", way[1:])
         destination, interface, ttl = "", 0, 0
         for _, kind, data in ancillary:
             if len(data) == _INT.size:
@@ -105,7 +118,7 @@ class Receiver:
                 interface, _, packed = _IPV4_INFO.unpack(data)
                 destination = str(ip_address(packed))
         source = where[0].partition("%")[0]
-        return Datagram(octets, source, destination, interface, ttl, self._multihop)
+        return Datagram(octets, source, destination, interface, ttl, self._multihop, way)
 
 
 class Sender:

@@ -1,7 +1,8 @@
 """The BFD process: wait, read everything, let time pass.
 
 One thread, no event loop of a library. Whenever the process wakes up it first takes the time, then
-reads whatever waits at any socket, and only then asks whose detection time is over, by that time.
+reads what waits, and only then asks whose detection time is over, by that time. Before it takes
+anybody for gone it looks at every socket once more, since it may have been halted meanwhile.
 So a process that was kept from running takes no peer for dead whose packets lie in the buffer; how
 often that saved a session is counted (`spared`), and so is how late the process ran (`lateness`).
 
@@ -86,24 +87,30 @@ class Loop:
         woke = time.monotonic()
         if planned is not None and woke >= planned:
             self._lateness[bisect_left(LATENESS, woke - planned)] += 1
-        for receiver in self._receivers.values():
-            self._read(receiver)
+        for key, _ in ready:
+            if isinstance(key.data, Receiver):
+                self._read(key.data)
         for key, _ in ready:
             if key.fileobj is self._pair and not self._is_leaving:
                 self._hear()
-        self._watching.tick(woke)
+        self._watching.tick(woke, self._read_all)
         self._tell()
+
+    def _read_all(self) -> None:
+        for receiver in self._receivers.values():
+            self._read(receiver)
 
     def _read(self, receiver: Receiver) -> None:
         for _ in range(BUDGET):
             try:
-                datagram = receiver.receive()
+                raw = receiver.receive()
             except OSError as error:
                 self._trouble = str(error)
                 return
-            if datagram is None:
+            if raw is None:
                 return
-            self._watching.take(datagram)
+            if not self._watching.take_again(raw):
+                self._watching.take(receiver.understand(raw))
 
     def _hear(self) -> None:
         """Take what the speaker says."""
@@ -148,7 +155,7 @@ class Loop:
                     self._trouble = f"cannot hear BFD packets: {(error.strerror or '').lower()}"
                 continue
             self._receivers[family, multihop] = receiver
-            self._selector.register(receiver, selectors.EVENT_READ)
+            self._selector.register(receiver, selectors.EVENT_READ, receiver)
 
     def _shown(self) -> dict[str, Any]:
         watching = self._watching

@@ -23,7 +23,7 @@ from typing import Any
 from fsm.bfd import BfdSession, BfdState, ControlPacket, Diagnostic, Discard, Moved, Send
 from fsm.bfd.packet import decode, encode
 from fsm.bfd.session import MICROSECONDS, Effect
-from speaker.bfd.datagrams import TTL, Datagram, Sender
+from speaker.bfd.datagrams import TTL, Datagram, Raw, Sender
 from speaker.bfd.words import Watch
 
 LINGER = 3.0
@@ -44,11 +44,13 @@ class Watched:
         ends_at: when it is forgotten; None unless it is taken away.
         is_proven: the peer was heard since the process runs.
         scheduled: the deadline under which it stands in the heap.
+        way: by which its last packet came.
+        key: the packet under which it is known to `Watching.take_again`.
     """
 
     __slots__ = (
         *("watch", "session", "sender", "since", "downs", "received", "sent", "gaps", "ends_at"),
-        *("is_proven", "scheduled", "last_received", "sequence"),
+        *("is_proven", "scheduled", "last_received", "interval", "way", "key"),
     )
 
     def __init__(self, watch: Watch, discriminator: int, since: float) -> None:
@@ -62,20 +64,31 @@ class Watched:
         self.is_proven = True
         self.scheduled: float | None = None
         self.last_received: float | None = None
+        self.interval = 1.0
+        self.way: tuple[object, ...] = ()
+        self.key = b""
 
     @property
     def deadline(self) -> float | None:
         """When time is to pass for it next."""
-        moments = (self.session.deadline, self.ends_at)
-        return min((moment for moment in moments if moment is not None), default=None)
+        due, end = self.session.deadline, self.ends_at
+        return due if end is None or (due is not None and due < end) else end
 
     def heard(self, now: float) -> None:
         """Count a packet that the session took, and the silence before it."""
         self.received += 1
         last, self.last_received = self.last_received, now
-        interval = self.session.rx_interval_us / MICROSECONDS
+        interval = self.interval = self.session.rx_interval_us / MICROSECONDS
         if last is not None and interval and self.session.state is BfdState.UP:
             self.gaps[bisect_left(GAPS, (now - last) / interval)] += 1
+
+    def heard_again(self, now: float) -> None:
+        """Count one that was as the last, of a session that is Up."""
+        self.received += 1
+        last, self.last_received = self.last_received, now
+        if last is not None:
+            silence = (now - last) / self.interval
+            self.gaps[0 if silence <= 1.0 else bisect_left(GAPS, silence)] += 1
 
     @property
     def late(self) -> int:
@@ -106,6 +119,7 @@ class Watching:
         self._by_peer: dict[str, list[Watched]] = {}
         self._heap: list[tuple[float, int, Watched]] = []
         self._order = count()
+        self._steady: dict[bytes, Watched] = {}
         self.discards: Counter[Discard] = Counter()
         self.spared = 0
 
@@ -179,11 +193,31 @@ class Watching:
     def _forget(self, watched: Watched) -> None:
         watched.sender.close()
         watched.scheduled = None
+        self._steady.pop(watched.key, None)
         del self._by_discriminator[watched.session.discriminator]
         same = self._by_peer[watched.watch.peer]
         same.remove(watched)
         if not same:
             del self._by_peer[watched.watch.peer]
+
+    def take_again(self, raw: Raw) -> bool:
+        """Take a packet that came before, by the same way, and changes nothing.
+
+        Returns:
+            Whether it is one; otherwise nothing was done.
+        """
+        octets, way = raw
+        watched = self._steady.get(octets)
+        if watched is None:
+            return False
+        session = watched.session
+        if session.steady != octets or watched.way != way:
+            return False
+        now, due = self._clock(), session.detect_due
+        self.spared += due is not None and due <= now
+        session.heard_again(now)
+        watched.heard_again(now)
+        return True
 
     def take(self, datagram: Datagram) -> None:
         """Take a packet."""
@@ -209,8 +243,17 @@ class Watching:
             if not watched.is_proven:
                 watched.is_proven = True
                 self._tell(watched)
+            self._remember(watched, datagram)
         self._perform(watched, effects)
         self._schedule(watched)
+
+    def _remember(self, watched: Watched, datagram: Datagram) -> None:
+        """Know the packet at first sight if it comes again."""
+        watched.way = datagram.way
+        if watched.session.steady is not None and datagram.octets != watched.key:
+            self._steady.pop(watched.key, None)
+            self._steady[datagram.octets] = watched
+            watched.key = datagram.octets
 
     def _whose(self, discriminator: int, datagram: Datagram) -> Watched | None:
         if discriminator:
@@ -226,13 +269,14 @@ class Watching:
         """Tell when time is to pass next."""
         return self._heap[0][0] if self._heap else None
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float, read: Callable[[], None]) -> None:
         """Let time pass for the sessions for which it is due.
 
         Args:
-            now: everything that came before was read; so nobody is missed whose packet waits.
+            now: when we woke up.
+            read: takes every packet that waits; called before anybody is missed.
         """
-        heap = self._heap
+        heap, has_read = self._heap, False
         while heap and heap[0][0] <= now:
             deadline, _, watched = heapq.heappop(heap)
             if watched.scheduled != deadline:
@@ -241,8 +285,16 @@ class Watching:
             if watched.ends_at is not None and watched.ends_at <= now:
                 self._forget(watched)
                 continue
-            effects = watched.session.tick(now, random.random())
-            self._perform(watched, effects)
+            session, chance = watched.session, random.random()
+            octets = session.send_again(now, chance)
+            if octets is not None:
+                watched.sent += watched.sender.send(octets)
+            else:
+                silent = session.detect_due
+                if silent is not None and silent <= now and not has_read:
+                    read()
+                    has_read = True
+                self._perform(watched, session.tick(now, chance))
             self._schedule(watched)
 
     def _schedule(self, watched: Watched) -> None:

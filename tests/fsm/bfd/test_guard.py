@@ -10,7 +10,7 @@ import pytest
 from fsm.bfd.authentication import Authentication, AuthType
 from fsm.bfd.guard import Guard
 from fsm.bfd.packet import BfdState, ControlPacket, Discard
-from fsm.bfd.session import Settings
+from fsm.bfd.settings import Settings
 from tests.support.bfd_cable import Cable
 
 FAST = Settings(desired_min_tx_us=100_000, required_min_rx_us=50_000, detect_mult=3)

@@ -10,7 +10,8 @@ import pytest
 
 from fsm.bfd.authentication import Authentication, AuthType
 from fsm.bfd.packet import BfdState, ControlPacket, Diagnostic, Discard, decode, encode
-from fsm.bfd.session import BfdSession, Effect, Moved, Send, Settings
+from fsm.bfd.session import BfdSession, Effect, Moved, Send
+from fsm.bfd.settings import Settings
 from fsm.errors import LocalError
 from tests.support.bfd_cable import Cable
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from fsm.bfd.packet import BfdState
-from fsm.bfd.session import BfdSession, Settings
+from fsm.bfd.session import BfdSession
+from fsm.bfd.settings import Settings
 from tests.support.bfd_cable import DELAY, Cable
 
 END = st.sampled_from((0, 1))

@@ -30,8 +30,9 @@ def test_a_packet_comes_with_its_ttl(family: socket.AddressFamily) -> None:
                 sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
             sender.sendto(b"%d" % ttl, (ENDS[family], SINGLE_HOP))
             assert select.select([receiver], [], [], 10)[0]
-            datagram = receiver.receive()
-            assert datagram is not None
+            raw = receiver.receive()
+            assert raw is not None
+            datagram = receiver.understand(raw)
             found.append((datagram.octets, datagram.ttl))
         sender.close()
         receiver.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import pytest
@@ -41,6 +41,8 @@ class World:
     def __init__(self, *watches: Watch) -> None:
         self.now = 100.0
         self.told: list[tuple[str, BfdState]] = []
+        # Packets that did not take the short way.
+        self.long = 0
         self.watching = Watching(lambda: self.now, lambda: 1e9 + self.now, self._tell)
         WORLDS.append(self.watching)
         for watch in watches:
@@ -55,7 +57,11 @@ class World:
 
     def hear(self, packet: ControlPacket, **way: Any) -> None:
         usual = Datagram(encode(packet), PEER, LOCAL, LOOPBACK, 255, multihop=False)
-        self.watching.take(replace(usual, **way))
+        datagram = replace(usual, **way)
+        datagram = replace(datagram, way=astuple(datagram)[1:-1])
+        if not self.watching.take_again((datagram.octets, datagram.way)):
+            self.watching.take(datagram)
+            self.long += 1
 
     def come_up(self, name: str = "a") -> Watched:
         self.hear(ControlPacket(BfdState.DOWN, 9))
@@ -72,7 +78,7 @@ class World:
         until = self.now + seconds
         while (due := self.watching.next_deadline()) is not None and due <= until:
             self.now = max(self.now, due)
-            self.watching.tick(self.now)
+            self.watching.tick(self.now, lambda: None)
         self.now = until
 
 
@@ -151,11 +157,67 @@ def test_a_packet_that_waited_to_be_read_spares_the_session(halted: str) -> None
     woke = world.now + (1.0 if halted == "asleep" else 0.0)
     world.now += 1.0
     world.hear(world.up(watched))
-    world.watching.tick(woke)
+    world.watching.tick(woke, lambda: None)
     assert watched.session.state is BfdState.UP
     assert world.watching.spared == 1
     assert watched.late == 1
     assert sum(watched.gaps) == 2
+
+
+def test_the_usual_packet_is_known_at_first_sight_and_counts_as_any_other() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    packet = replace(world.up(watched), final=False)
+    world.hear(packet)
+    before = world.long, watched.received
+    for pause in (0.09, 0.1, 0.19):
+        world.now += pause
+        world.hear(packet)
+        assert watched.session.detect_due == world.now + 0.3
+    assert (world.long, watched.received) == (before[0], before[1] + 3)
+    assert sum(watched.gaps) == 4
+    assert watched.late == 1
+    # And no longer when something has happened in between.
+    world.hear(replace(packet, state=BfdState.INIT))
+    world.hear(packet)
+    assert world.long == before[0] + 2
+
+
+@pytest.mark.parametrize("way", [{"ttl": 254}, {"multihop": True}, {"source": "127.0.0.8"}])
+def test_the_usual_packet_by_another_way_is_looked_at(way: dict[str, Any]) -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    packet = replace(world.up(watched), final=False)
+    world.hear(packet)
+    before = world.long
+    world.hear(packet, **way)
+    assert world.long == before + 1
+
+
+def test_nobody_is_missed_before_everything_was_read() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    packet = replace(world.up(watched), final=False)
+    world.hear(packet)
+    world.now += 1.0
+    received = watched.received
+    world.watching.tick(world.now, lambda: world.hear(packet))
+    assert watched.received == received + 1
+    assert watched.session.state is BfdState.UP
+    assert world.watching.spared == 1
+
+
+def test_a_session_that_is_forgotten_is_known_no_more() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    packet = replace(world.up(watched), final=False)
+    world.hear(packet)
+    world.watching.unwatch("a")
+    world.wait(LINGER + 0.1)
+    before = world.long
+    world.hear(packet)
+    assert world.long == before + 1
+    assert world.watching.discards == {Discard.NO_SESSION: 1}
 
 
 def test_a_session_taken_away_says_so_for_a_while() -> None:
