@@ -152,7 +152,7 @@ class BgpFsm(Machine):
                 return DelayOpenTimerExpires(self.side)
             case Timer.SEND_HOLD:
                 return SendHoldTimerExpires(self.side)
-            case Timer.IDLE_HOLD:
+            case Timer.IDLE_HOLD | Timer.BFD_HOLD_DOWN:  # the session's own
                 return IdleHoldTimerExpires()
 
     # The states.

@@ -165,6 +165,13 @@ class Fqdn:
 
 
 @dataclass(frozen=True, slots=True)
+class BfdStrict:
+    """Our session waits for BFD. draft-ietf-idr-bgp-bfd-strict-mode."""
+
+    code: ClassVar[int] = 74
+
+
+@dataclass(frozen=True, slots=True)
 class SoftwareVersion:
     """What we run, for people. draft-abraitis-bgp-version-capability."""
 
@@ -195,6 +202,7 @@ Capability: TypeAlias = (
     | EnhancedRouteRefresh
     | LongLivedGracefulRestart
     | Fqdn
+    | BfdStrict
     | SoftwareVersion
     | UnknownCapability
 )
@@ -221,7 +229,7 @@ def value_octets(capability: Capability) -> bytes:
             return _text(version)
         case UnknownCapability(_, data):
             return data
-        case RouteRefreshCapability() | EnhancedRouteRefresh() | ExtendedMessage():
+        case RouteRefreshCapability() | EnhancedRouteRefresh() | ExtendedMessage() | BfdStrict():
             return b""
         case _:
             return _octets_by_family(capability)

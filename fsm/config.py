@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from fsm.capabilities import (
     AddPath,
+    BfdStrict,
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
@@ -90,6 +91,8 @@ class SessionConfig:
         hostname: our name, shown at the peer; none if empty.
         domain: the domain of that name.
         software_version: what we run, shown at the peer; none if empty.
+        bfd_strict: try no session before BFD is up.
+        bfd_hold_down: seconds for which BFD has to be up then.
         extra_capabilities: whatever else to offer, as values.
         required: codes of capabilities, of those we offer, that the peer must have; code 1 means
             every family of ours.
@@ -128,6 +131,8 @@ class SessionConfig:
     hostname: str = ""
     domain: str = ""
     software_version: str = ""
+    bfd_strict: bool = False
+    bfd_hold_down: float = 0.0
     extra_capabilities: tuple[Capability, ...] = ()
     required: frozenset[int] = frozenset()
 
@@ -154,6 +159,7 @@ class SessionConfig:
             > 0,
             "the send hold time is not below 0": (self.send_hold_time or 0) >= 0,
             "the delay of the OPEN is not below 0": self.delay_open_time >= 0,
+            "the hold-down of BFD is not below 0": self.bfd_hold_down >= 0,
             "idle hold is (shortest, longest), above 0": 0 < shortest <= longest,
         }
 
@@ -196,6 +202,7 @@ class SessionConfig:
             EnhancedRouteRefresh() if marks_refresh else None,
             self.long_lived,
             Fqdn(self.hostname, self.domain) if self.hostname else None,
+            BfdStrict() if self.bfd_strict else None,
             SoftwareVersion(self.software_version) if self.software_version else None,
             *self.extra_capabilities,
         ]

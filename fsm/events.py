@@ -2,8 +2,8 @@
 
 One frozen class per event of RFC 4271 §8.1, with the RFC's name and its `number` there, and number
 29 of RFC 9687. Those without a number in a standard carry 0: `Tick` (look at the timers),
-`RouteRefreshMsg` (a message younger than the machine), what the shell tells of its sending
-(`SendBlocked`, `SendProgress`, `MessageSent`), and the abstract bases.
+`RouteRefreshMsg` (a message younger than the machine), `BfdUp` and `BfdDown` (of a draft), what the
+shell tells of its sending (`SendBlocked`, `SendProgress`, `MessageSent`), and the abstract bases.
 
 An event that concerns one of the two connections a peer may have says which by its `side`:
 `OUTGOING` is the one we dialled, `INCOMING` the one we accepted. The others concern the session as
@@ -147,6 +147,16 @@ class AutomaticStop(Event):
     hard: bool = False
     restart_after: float | None = None
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BfdUp(Event):
+    """BFD says that packets pass both ways; a strict session may come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class BfdDown(Event):
+    """BFD does not say so any more, for whatever reason; a strict session may not come up."""
 
 
 @dataclass(frozen=True, slots=True)

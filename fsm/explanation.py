@@ -112,13 +112,16 @@ class Screening:
 _NONE: Final = Screening()
 
 
-def explain_down(session: Session, now: float, screening: Screening = _NONE) -> Explanation | None:
+def explain_down(
+    session: Session, now: float, screening: Screening = _NONE, *, bfd: str = ""
+) -> Explanation | None:
     """Say why a session is not up.
 
     Args:
         session: any.
         now: monotonic seconds, as for `Session.handle`.
         screening: what the system drops.
+        bfd: why BFD does not watch the peer, if it does not.
 
     Returns:
         The explanation; None for a session that is up.
@@ -129,7 +132,7 @@ def explain_down(session: Session, now: float, screening: Screening = _NONE) -> 
     if session.is_started:
         if not cause and session.state <= State.ACTIVE:
             cause = _suspicion(screening)
-        present, next_try = _present(session, now)
+        present, next_try = _present(session, now, bfd)
         return Explanation(cause, present, next_try)
     if session.stop is not None:
         words = f' "{session.stop.message}"' if session.stop.message else ""
@@ -137,9 +140,11 @@ def explain_down(session: Session, now: float, screening: Screening = _NONE) -> 
     return Explanation(cause, "it stays down until it is started" if cause else "not started yet")
 
 
-def _present(session: Session, now: float) -> tuple[str, float | None]:
+def _present(session: Session, now: float, bfd: str) -> tuple[str, float | None]:
     """Return what a started session is doing, and the seconds to its next try."""
     timers = session.timers
+    if session.waits_for_bfd:
+        return _awaited(timers.get((None, Timer.BFD_HOLD_DOWN)), now, bfd)
     deadline = timers.get((None, Timer.IDLE_HOLD), timers.get((Side.OUTGOING, Timer.CONNECT_RETRY)))
     wait = None if deadline is None else max(0.0, deadline - now)
     if session.is_holding:
@@ -158,6 +163,16 @@ def _present(session: Session, now: float) -> tuple[str, float | None]:
     if wait is None:
         return "waiting for the peer to connect", None
     return f"the next try is in {wait:.0f} s", wait
+
+
+def _awaited(deadline: float | None, now: float, bfd: str) -> tuple[str, float | None]:
+    """Say what a strict session waits for, and what is to be done."""
+    if deadline is not None:
+        wait = max(0.0, deadline - now)
+        return f"BFD is up, and has to stay so for {wait:.0f} s more", wait
+    if bfd:
+        return f"waits for BFD to be up, which does not watch the peer: {bfd}", None
+    return "waits for BFD to be up: is it on at the peer? `wren bfd` shows what is heard", None
 
 
 def _cause(session: Session, screening: Screening) -> str:

@@ -7,6 +7,7 @@ each machine is RFC 4271 §8.2.2 by itself, and this module is what they owe eac
 - *Collision.* When an OPEN arrives while the other connection is further on, one of the two goes.
 - *Back-off.* When nothing is left that could become Established, both machines sit out the
   IdleHoldTimer, which doubles from failure to failure and starts afresh after a session that lived.
+- *Strict mode.* Nothing is tried before BFD is up, where it is asked for (`fsm.gate`).
 - *Restart.* When it is over, both start by themselves, until an operator says ManualStop. A session
   whose configuration does not allow automatic starts stays down instead.
 - *Graceful restart.* A peer that restarts gracefully is back soon, and its routes wait for it: when
@@ -59,6 +60,8 @@ from fsm.events import (
     AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment,
     AutomaticStartWithPassiveTcpEstablishment,
     AutomaticStop,
+    BfdDown,
+    BfdUp,
     BgpOpen,
     BgpOpenWithDelayOpenTimerRunning,
     ConnectionEvent,
@@ -75,6 +78,7 @@ from fsm.events import (
     TcpCrAcked,
     Tick,
 )
+from fsm.gate import Gate
 from fsm.history import History
 from fsm.messages import Open
 from fsm.negotiation import Negotiated
@@ -108,9 +112,10 @@ class Session:
 
     Args:
         config: who we are, whom we expect, and how patient we are.
+        bfd_is_up: what BFD says of the peer.
     """
 
-    def __init__(self, config: SessionConfig) -> None:
+    def __init__(self, config: SessionConfig, *, bfd_is_up: bool = False) -> None:
         self.config = config
         self.history = History()
         self.last_down: DownReason | None = None
@@ -123,6 +128,9 @@ class Session:
         self._machines = {Side.OUTGOING: self._outgoing, Side.INCOMING: self._incoming}
         self._wanted = (self._incoming,) if config.passive else (self._outgoing, self._incoming)
         self._timers = Timers()
+        self._gate = Gate(
+            is_strict=config.bfd_strict, hold_down=config.bfd_hold_down, is_up=bfd_is_up
+        )
         self.stop: ManualStop | None = None
         """The word that took the session down, until somebody starts it again."""
         self._is_started = False
@@ -155,13 +163,14 @@ class Session:
     @property
     def deadline(self) -> float | None:
         """The moment of the next timer; None if none runs."""
-        timers = (self._outgoing.timers, self._incoming.timers, self._timers)
+        machines = (self._outgoing.timers, self._incoming.timers)
+        timers = (*machines, self._timers, self._gate.timers)
         return min((d for t in timers if (d := t.deadline()) is not None), default=None)
 
     @property
     def timers(self) -> dict[tuple[Side | None, Timer], float]:
         """The deadline of each running timer, by side; the side is None for the session's own."""
-        owners: list[tuple[Side | None, Timers]] = [(None, self._timers)]
+        owners: list[tuple[Side | None, Timers]] = [(None, self._timers), (None, self._gate.timers)]
         owners += [(side, machine.timers) for side, machine in self._machines.items()]
         return {
             (side, timer): deadline
@@ -183,6 +192,11 @@ class Session:
     def is_holding(self) -> bool:
         """We are sitting out the back-off after a failure."""
         return self._timers.is_running(Timer.IDLE_HOLD)
+
+    @property
+    def waits_for_bfd(self) -> bool:
+        """Nothing is tried until BFD is up, and has been for long enough."""
+        return self._gate.waiting is not None
 
     def would_accept(self) -> bool:
         """Say whether a connection from the peer may be handed over now.
@@ -250,6 +264,7 @@ class Session:
             What is to be done, in order.
         """
         before = self.state
+        self._gate.tick(now)
         effects = self._happen(event, now, chance)
         self._remember(now, effects)
         effects += self._settle(now, chance)
@@ -268,7 +283,13 @@ class Session:
                 self._is_started = False
                 self.stop = event
                 self._timers.clear()
+                self._gate.leave()
                 return self._tell(self._machines.values(), event, now, chance)
+            case BfdUp():
+                self._gate.up(now)
+                return []
+            case BfdDown():
+                return self._lose_bfd(now, chance)
             case AutomaticStop():
                 return self._stop_for_a_while(event, now, chance)
             case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():
@@ -299,10 +320,22 @@ class Session:
 
     def _restart(self, now: float, chance: float) -> list[Effect]:
         """The back-off is over: start as the session was started."""
-        event: Event = IdleHoldTimerExpires()
+        return self._begin(self._next_start, now, chance)
+
+    @property
+    def _next_start(self) -> Event:
         if self._listens_first:
-            event = AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment()
-        return self._begin(event, now, chance)
+            return AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment()
+        return IdleHoldTimerExpires()
+
+    def _lose_bfd(self, now: float, chance: float) -> list[Effect]:
+        """Give an attempt up that may not be made; a session that stands is not ended here."""
+        self._gate.down()
+        is_trying = self._is_started and not self.is_holding and not self._established()
+        if not is_trying or self._gate.admits(self._next_start):
+            return []
+        event = AutomaticStop(Cease.BFD_DOWN, text="it went down before the session was up")
+        return self._tell(self._machines.values(), event, now, chance)
 
     def _stop_for_a_while(self, event: AutomaticStop, now: float, chance: float) -> list[Effect]:
         """RFC 4271 §8.1.2 event 8. What follows is the back-off, or what the event says."""
@@ -310,11 +343,14 @@ class Session:
             return []
         if event.restart_after is not None and self._is_started:
             self._timers.clear()
+            self._gate.leave()
             self._pause = event.restart_after
         return self._tell(self._machines.values(), event, now, chance)
 
     def _begin(self, event: Event, now: float, chance: float) -> list[Effect]:
         self._timers.clear()
+        if not self._gate.admits(event):
+            return []
         for machine in self._wanted:
             machine.open_message = self.config.open_message(with_capabilities=not self._is_bare)
         return self._tell(self._wanted, event, now, chance)
@@ -400,6 +436,9 @@ class Session:
         if established := self._established():
             return self._dump(self._machines[established.side.other], now, chance)
         effects: list[Effect] = []
+        waiting = self._gate.waiting
+        if waiting is not None and self._gate.is_open:
+            return self._begin(waiting, now, chance)
         if self._incoming.state is State.OPEN_CONFIRM and not self._outgoing.is_connected:
             # As BIRD: an attempt to dial now could only end in a collision.
             effects = self._dump(self._outgoing, now, chance)
@@ -419,6 +458,7 @@ class Session:
         return (
             self._is_started
             and not self.is_holding
+            and not self.waits_for_bfd
             and any(machine.state is State.IDLE for machine in self._wanted)
             and not any(machine.is_connected for machine in self._wanted)
         )

@@ -27,6 +27,7 @@ class Timer(StrEnum):
     DELAY_OPEN = "DelayOpenTimer"
     IDLE_HOLD = "IdleHoldTimer"
     SEND_HOLD = "SendHoldTimer"
+    BFD_HOLD_DOWN = "BfdHoldDownTimer"
 
 
 class Timers:

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from fsm.capabilities import (
     AddPath,
+    BfdStrict,
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
@@ -55,6 +56,7 @@ _SIMPLE: dict[int, Capability] = {
     RouteRefreshCapability.code: RouteRefreshCapability(),
     EnhancedRouteRefresh.code: EnhancedRouteRefresh(),
     ExtendedMessage.code: ExtendedMessage(),
+    BfdStrict.code: BfdStrict(),
 }
 """Capabilities without a value."""
 

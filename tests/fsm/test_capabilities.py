@@ -4,6 +4,7 @@ import pytest
 
 from fsm.capabilities import (
     AddPath,
+    BfdStrict,
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
@@ -35,6 +36,7 @@ WRITTEN: list[tuple[Capability, str]] = [
     (EnhancedRouteRefresh(), "46 00"),
     (LongLivedGracefulRestart(((IPV4_UNICAST, True, 3600),)), "47 07 0001 01 80 000e10"),
     (Fqdn("tor-1"), "49 07 05 746f722d31 00"),
+    (BfdStrict(), "4a 00"),
     (SoftwareVersion("w 1"), "4b 04 03 772031"),
     (UnknownCapability(240, b"\x00"), "f0 01 00"),
 ]

@@ -4,6 +4,7 @@ import pytest
 
 from fsm.capabilities import (
     AddPath,
+    BfdStrict,
     EnhancedRouteRefresh,
     ExtendedMessage,
     ExtendedNextHop,
@@ -41,6 +42,7 @@ def test_capabilities_stand_in_ascending_order_of_their_codes() -> None:
         add_path=add_path,
         hostname="wren",
         software_version="wren 1",
+        bfd_strict=True,
         extra_capabilities=(unknown,),
     )
     assert of.capabilities() == (
@@ -57,6 +59,7 @@ def test_capabilities_stand_in_ascending_order_of_their_codes() -> None:
         EnhancedRouteRefresh(),
         long_lived,
         Fqdn("wren"),
+        BfdStrict(),
         SoftwareVersion("wren 1"),
     )
 
@@ -71,6 +74,7 @@ def test_an_open_says_what_the_configuration_says() -> None:
     "changes",
     [
         {"local_asn": 0},
+        {"bfd_hold_down": -1.0},
         {"peer_asn": 0},
         {"peer_asn": 1 << 32},
         {"router_id": 0},

@@ -11,6 +11,8 @@ from fsm.bgp import BgpFsm
 from fsm.capabilities import GracefulRestart, Role
 from fsm.effects import CancelDial, Close, Dial, Send, SessionDown, SessionUp, StateChanged
 from fsm.events import (
+    BfdDown,
+    BfdUp,
     Event,
     ManualStart,
     ManualStop,
@@ -41,16 +43,22 @@ configs = st.builds(
     damp_peer_oscillations=st.booleans(),
     notify_without_open=st.booleans(),
     role=st.sampled_from([None, Role.PEER]),
+    bfd_strict=st.booleans(),
+    bfd_hold_down=st.sampled_from([0.0, 3.0]),
     graceful_restart=st.sampled_from([None, GracefulRestart(False, True, 120, ())]),
 )
 steps = st.lists(
     st.tuples(
-        st.integers(0, 66),  # Tick, and every event of each side
+        st.integers(0, 70),  # Tick, what BFD says, and every event of each side
         st.floats(0, 10, allow_nan=False),
         st.floats(0, 1, exclude_max=True),
     ),
     max_size=60,
 )
+
+
+BFD = (BfdUp(), BfdUp(), BfdUp(), BfdDown())
+"""More often up than not, or a strict session would never come far."""
 
 
 class Shell:
@@ -111,7 +119,12 @@ class Shell:
         assert (one.established_since is not None) == self.is_up
         if self.is_up:
             assert len(self.connections) == 1
-        assert one.is_started == (one.state is not State.IDLE or one.is_holding)
+        if one.waits_for_bfd:
+            assert not self.connections
+            assert not self.is_dialing
+        assert one.is_started == (
+            one.state is not State.IDLE or one.is_holding or one.waits_for_bfd
+        )
         for side in set() if self.is_up else self.connections:
             timers = {timer for owner, timer in one.timers if owner is side}
             assert timers & {Timer.HOLD, Timer.DELAY_OPEN}, "half-open without end"
@@ -133,7 +146,7 @@ def test_a_session_bears_any_events_and_asks_for_nothing_absurd(
     of: SessionConfig, script: list[tuple[int, float, float]]
 ) -> None:
     shell, now, peer = Shell(of), 0.0, peer_open(of)
-    choices = [Tick(), *events(Side.OUTGOING, peer), *events(Side.INCOMING, peer)]
+    choices = [Tick(), *BFD, *events(Side.OUTGOING, peer), *events(Side.INCOMING, peer)]
     for index, pause, chance in script:
         now += pause
         shell.handle(choices[index], now, chance)
@@ -163,7 +176,7 @@ def test_a_stopped_session_has_no_deadline(
     of: SessionConfig, script: list[tuple[int, float, float]]
 ) -> None:
     shell, now, peer = Shell(of), 0.0, peer_open(of)
-    choices = [Tick(), *events(Side.OUTGOING, peer), *events(Side.INCOMING, peer)]
+    choices = [Tick(), *BFD, *events(Side.OUTGOING, peer), *events(Side.INCOMING, peer)]
     for index, pause, chance in script:
         now += pause
         shell.handle(choices[index], now, chance)
