@@ -33,6 +33,8 @@ from fsm.effects import (
     StateChanged,
 )
 from fsm.events import (
+    BfdDown,
+    BfdUp,
     Event,
     ManualStart,
     ManualStop,
@@ -137,6 +139,9 @@ class Peer:
         # being forwarded by, from the moment of the first one on.
         self._was_up = False
         self.is_held_down = False
+        # What BFD says; and why it does not watch the peer, where it should and does not.
+        self.bfd_is_up = False
+        self.bfd_lacks = ""
         self.session = Session(self._session_config())
         self.exchange: Exchange | None = None
         self.state_since = router.clock.wall()
@@ -188,7 +193,7 @@ class Peer:
         screening = Screening(
             plan.password is not None, dropped.signature, plan.ttl_security, dropped.too_far
         )
-        return explain_down(self.session, self.router.clock.now(), screening)
+        return explain_down(self.session, self.router.clock.now(), screening, bfd=self.bfd_lacks)
 
     def _session_config(self) -> SessionConfig:
         router = self.router
@@ -217,6 +222,18 @@ class Peer:
         self.handle(ManualStop(subcode, message, hard=subcode in FOR_GOOD))
         if subcode in FOR_GOOD:
             self.restarts.give_up()
+
+    def heed_bfd(self, *, is_up: bool, lacks: str = "") -> None:
+        """Hear what BFD says of the peer, which a session in strict mode waits for.
+
+        Args:
+            is_up: packets pass both ways.
+            lacks: why it does not watch the peer; empty if it does.
+        """
+        self.bfd_lacks = lacks
+        if is_up != self.bfd_is_up:
+            self.bfd_is_up = is_up
+            self.handle(BfdUp() if is_up else BfdDown())
 
     def hold_down(self, subcode: int, message: str) -> None:
         """End the session as `stop` does, if nobody has before, and remember that it was us."""
@@ -269,7 +286,7 @@ class Peer:
         self._renew_due = False
         held = self.session.stop if not self.session.is_started else None
         self.stop(Cease.OTHER_CONFIGURATION_CHANGE)
-        past, self.session = self.session.history, Session(config)
+        past, self.session = self.session.history, Session(config, bfd_is_up=self.bfd_is_up)
         self.session.history.extend(past)
         # What somebody took down stays down, with his word for it.
         self.handle(held or ManualStart())

@@ -82,6 +82,8 @@ def session_config(
         strict_role=role is not None and plan.strict_role,
         hostname=host[:_LONGEST],
         domain=domain[:_LONGEST],
+        bfd_strict=plan.bfd_strict is not None,
+        bfd_hold_down=plan.bfd_strict or 0.0,
         software_version=f"Wren/{__version__}" if plan.software_version else "",
     )
     offered = frozenset(capability.code for capability in config.capabilities())

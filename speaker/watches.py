@@ -11,6 +11,8 @@ Reset where that is known (RFC 8538): what the peer told is not used a moment lo
 first of all. A peer without BFD, one that ends it on purpose, and the death of our own process end
 nothing (RFC 5882 §3.2).
 
+A session in strict mode is told what BFD says, and waits for it (`fsm.gate`).
+
 Standards: RFC 5881 §2; RFC 5883 §4; RFC 5882 §3.2; RFC 9384 §3.
 """
 
@@ -82,6 +84,8 @@ class Watches:
         self._house = house
         self._make = make
         self._client: Bfd | None = None
+        self._watched: dict[str, Watch] = {}
+        self._up: set[str] = set()
         self._elsewhere: tuple[str, ...] = ()
         self._lacking: dict[str, str] = {}
 
@@ -106,6 +110,7 @@ class Watches:
         self._elsewhere = tuple(sorted(set(elsewhere)))
         self._lacking = lacking
         self._say(wanted)
+        self._hint(asking)
 
     def _say(self, wanted: Mapping[str, Watch]) -> None:
         client = self._client
@@ -117,6 +122,22 @@ class Watches:
             client.unwatch(name)
         for watch in wanted.values():
             client.watch(watch)
+        # Of one that begins anew nothing is known.
+        self._up -= {
+            name
+            for name, watch in self._watched.items()
+            if name not in wanted or wanted[name].place != watch.place
+        }
+        self._watched = dict(wanted)
+
+    def _hint(self, peers: Iterable[Peer]) -> None:
+        """Let sessions know that wait for BFD."""
+        for peer in peers:
+            address = peer.plan.address
+            lacks = self._lacking.get(address, "")
+            if address in self._elsewhere:
+                lacks = "it is on no link of this node (wren.bgp/bfd: multihop lets it be)"
+            peer.heed_bfd(is_up=address in self._up, lacks=lacks)
 
     def _watch_of(self, plan: PeerPlan) -> Watch | None:
         """Say how a peer is watched; None if it is not directly connected. RFC 5881 §2."""
@@ -154,12 +175,12 @@ class Watches:
         """BFD has something to say of an address."""
         said = str(Diagnostic(verdict.diagnostic)) if verdict.diagnostic < len(Diagnostic) else ""
         log.bfd_said(verdict.name, is_up=verdict.is_up, failed=verdict.failed, diagnostic=said)
-        if not verdict.failed:
-            return
+        (self._up.add if verdict.is_up else self._up.discard)(verdict.name)
         for peer in self._of_address(verdict.name):
-            if peer.exchange is not None:
+            if verdict.failed and peer.exchange is not None:
                 self._house.lost(peer.exchange.source)
                 peer.handle(AutomaticStop(Cease.BFD_DOWN, hard=True, text=f"BFD: {said}"))
+            peer.heed_bfd(is_up=verdict.is_up)
 
     def _of_address(self, address: str) -> Iterable[Peer]:
         peers = self._house.peers.values()

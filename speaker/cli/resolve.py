@@ -118,6 +118,7 @@ def _options(peer: PeerPlan) -> list[str]:
         (peer.source_address, f"from {peer.source_address}"),
         (peer.bfd, "BFD over several hops" if peer.bfd_hops else "BFD"),
         (peer.bfd_auth is not None, "BFD keys"),
+        (peer.bfd_strict is not None, "waits for BFD"),
     ]
     return [words for holds, words in said if holds]
 

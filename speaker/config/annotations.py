@@ -68,6 +68,7 @@ class PeerOptions:
     bfd: BfdWay | None = None
     bfd_timers: BfdTimers | None = None
     bfd_auth: BfdKeys | None = None
+    bfd_strict: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

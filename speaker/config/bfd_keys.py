@@ -1,7 +1,8 @@
 """Values of the keys ``wren.bgp/bfd…``: how one peer is watched by BFD.
 
 `wren.bgp/bfd` says whether, and from how far (`parse_way`); `wren.bgp/bfdTimers` sets single timers
-over those of the BFDConfiguration (`parse_timers`); `wren.bgp/bfdAuth` names the keys in Secrets
+over those of the BFDConfiguration (`parse_timers`); `wren.bgp/bfdStrict` has the session wait for
+BFD (`parse_strict`); `wren.bgp/bfdAuth` names the keys in Secrets
 (`parse_keys`), from which `BfdAuthentication` is made, that hides them.
 
 Standards: RFC 5880 §4.1, §6.7, §6.8.3; RFC 5883 §4.
@@ -10,10 +11,12 @@ Standards: RFC 5880 §4.1, §6.7, §6.8.3; RFC 5883 §4.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from fsm.bfd import Authentication, AuthType, Settings
 from fsm.bfd.session import MICROSECONDS
+from speaker.config.key_values import read_switch
 from speaker.config.scalars import ScalarError, parse_duration
 from speaker.config.secrets import Secret
 
@@ -22,6 +25,9 @@ LEAST, MOST = 0.001, 4294.0
 
 TTL = 255
 """Of a packet that leaves its sender; each router takes one away."""
+
+LONGEST_WAIT = 3600
+"""Seconds that BFD may be asked to have been up."""
 
 KINDS = {
     "simple": AuthType.SIMPLE_PASSWORD,
@@ -117,12 +123,9 @@ def parse_way(text: str) -> BfdWay:
     Raises:
         ScalarError: it makes no sense.
     """
-    word = text.strip().lower()
-    if word in ("on", "true", "yes"):
-        return BfdWay(True)
-    if word in ("off", "false", "no"):
-        return BfdWay(False)
-    found = _WAY.match(word)
+    with suppress(ScalarError):
+        return BfdWay(read_switch(text))
+    found = _WAY.match(text.strip().lower())
     if found is None:
         raise ScalarError("value", f"{text!r} is none of on, off, multihop, multihop HOPS")
     hops = int(found["hops"] or TTL)
@@ -164,6 +167,21 @@ def _interval(name: str, text: str) -> float:
     if LEAST <= seconds <= MOST:
         return seconds
     raise ScalarError("value", f"{name} {text} is not from 1ms to 4294s (RFC 5880)")
+
+
+def parse_strict(text: str) -> float | None:
+    """Read whether a session waits for BFD: for how many seconds it has to be up, None for not.
+
+    Raises:
+        ScalarError: it makes no sense.
+    """
+    try:
+        return 0.0 if read_switch(text) else None
+    except ScalarError:
+        word = text.strip()
+    if word.isascii() and word.isdigit() and 0 < int(word) <= LONGEST_WAIT:
+        return float(word)
+    raise ScalarError("value", f"{text!r} is neither on, off nor 1–{LONGEST_WAIT} seconds")
 
 
 _PLACE = re.compile(

@@ -13,7 +13,7 @@ from typing import Any
 
 from fsm.family import NAMES
 from speaker.config.add_path import parse_add_path
-from speaker.config.bfd_keys import KINDS, parse_keys, parse_timers, parse_way
+from speaker.config.bfd_keys import KINDS, parse_keys, parse_strict, parse_timers, parse_way
 from speaker.config.key_values import (
     one_of,
     read_aigp,
@@ -340,6 +340,15 @@ KEYS: tuple[Key, ...] = (
         "How packets of BFD are authenticated (RFC 5880 §6.7): by which keys of which Secrets, "
         "under which numbers from 0 to 255. The first signs ours, all are accepted from the peer. "
         "Not at all by default.",
+    ),
+    Key(
+        "bfdStrict",
+        parse_strict,
+        Kind.BGP_PEER,
+        "on|SECONDS|off",
+        "Whether the session waits until BFD is up, or has been for so many seconds without a "
+        "break; it is not tried before (draft-ietf-idr-bgp-bfd-strict-mode, whose capability is "
+        "offered then). Off by default.",
     ),
     Key(
         "policy",

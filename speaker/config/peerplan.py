@@ -100,6 +100,7 @@ class PeerPlan:
         bfd_hops: how far away it may be then; 0 for a peer that is on a link (RFC 5881).
         bfd_timers: that stand in place of those of the BFDConfiguration.
         bfd_auth: what authenticates its packets (RFC 5880 §6.7).
+        bfd_strict: seconds for which BFD has to be up before a session is tried; None for no wait.
         bfd_lacks: why it cannot be watched as it is to be, for which it is not; empty if it can.
         extended_next_hop: IPv4 routes may have IPv6 next hops (RFC 8950 §4).
         restart_time: of graceful restart (RFC 4724), or the stale time of LLGR (RFC 9494).
@@ -157,6 +158,7 @@ class PeerPlan:
     bfd_hops: int = planned(OnChange.NOTHING, 0)
     bfd_timers: BfdTimers = planned(OnChange.NOTHING, BfdTimers())
     bfd_auth: BfdAuthentication | None = planned(OnChange.NOTHING, None)
+    bfd_strict: float | None = planned(OnChange.NEXT_SESSION, None)
     bfd_lacks: str = planned(OnChange.NOTHING, "")
     gateway_mode: GatewayMode = planned(OnChange.REFILTER_IN, GatewayMode.RECURSIVE)
     table: int | None = planned(OnChange.RESET, None)

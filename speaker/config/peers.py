@@ -210,6 +210,7 @@ class _Planner:
             bfd_hops=watched.hops,
             bfd_timers=options.bfd_timers or BfdTimers(),
             bfd_auth=authentication,
+            bfd_strict=options.bfd_strict if watched.is_on else None,
             bfd_lacks=lacks,
             gateway_mode=spec.bird_gateway_mode,
             table=None if network is None else self._tables[network],
@@ -352,7 +353,8 @@ class _Planner:
         """Tell whether BFD watches the peer: the key says so, or else Calico's field."""
         is_on = spec.failure_detection_mode is FailureDetectionMode.BFD
         way = options.bfd or BfdWay(is_on)
-        if not way.is_on and (options.bfd_timers or options.bfd_auth):
+        keys = (options.bfd_timers, options.bfd_auth, options.bfd_strict)
+        if not way.is_on and any(key is not None for key in keys):
             self._conditions.warn(
                 peering.blame,
                 "NoBFD",

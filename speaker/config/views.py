@@ -55,6 +55,7 @@ def peer_json(peer: PeerPlan) -> dict[str, Any]:
         "bfdHops": peer.bfd_hops,
         "bfdTimers": str(peer.bfd_timers),
         "bfdAuth": peer.bfd_auth is not None,
+        "bfdStrict": peer.bfd_strict is not None,
         "gatewayMode": peer.gateway_mode.value,
         "table": peer.table,
         "filters": list(peer.filters),

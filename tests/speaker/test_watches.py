@@ -15,6 +15,7 @@ from speaker.watches import Watches
 from tests.support.routers import Town, home, is_up, on_uvloop
 
 FAILED = Verdict(home(11), is_up=False, failed=True, diagnostic=1)
+UP = Verdict(home(11), is_up=True, failed=False, diagnostic=0)
 ON_PURPOSE = replace(FAILED, failed=False)
 
 
@@ -112,6 +113,68 @@ async def test_who_ends_bfd_on_purpose_has_not_failed() -> None:
         router.watches.heed(ON_PURPOSE)
         router.watches.heed(replace(FAILED, name=home(12)))
         assert is_up(router, *[p.name for p in router.peers.values() if p.plan.bfd])
+
+
+def is_waiting(router: Speaker) -> bool:
+    [peer] = [peer for peer in router.peers.values() if peer.plan.bfd]
+    return peer.session.waits_for_bfd
+
+
+async def be_strict(router: Speaker, seconds: float | None) -> None:
+    peers = {
+        name: replace(peer, bfd_strict=seconds if peer.bfd else None)
+        for name, peer in router.plan.peers.items()
+    }
+    await router.apply(replace(router.plan, peers=peers))
+
+
+@on_uvloop
+async def test_a_strict_session_waits_for_bfd_and_others_do_not() -> None:
+    async with Town() as town:
+        router, _ = await router_in(town)
+        await be_strict(router, 0.0)
+        assert is_waiting(router)
+        await town.join(12)
+        router.watches.heed(UP)
+        assert not is_waiting(router)
+        gone = await town.join(11)
+        router.watches.heed(FAILED)
+        await gone.until_closed()
+        assert gone.notification is not None
+        assert gone.notification[:2] == (Code.CEASE, Cease.BFD_DOWN)
+
+
+@on_uvloop
+async def test_who_becomes_strict_while_bfd_is_up_has_nothing_to_wait_for() -> None:
+    async with Town() as town:
+        router, _ = await router_in(town)
+        router.watches.heed(UP)
+        await be_strict(router, 30.0)
+        assert not is_waiting(router)
+        # Held down it is watched no more, and what BFD said is forgotten.
+        disable(router, {"name": home(11)})
+        enable(router, {"name": home(11)})
+        assert is_waiting(router)
+        await be_strict(router, None)
+        assert not is_waiting(router)
+
+
+@on_uvloop
+async def test_a_strict_peer_without_its_key_is_told_so() -> None:
+    async with Town() as town:
+        router, witness = await router_in(town)
+        peers = {
+            name: replace(peer, bfd_strict=0.0, bfd_lacks="there is no Secret s")
+            if peer.bfd
+            else peer
+            for name, peer in router.plan.peers.items()
+        }
+        await router.apply(replace(router.plan, peers=peers))
+        assert witness.watched == {}
+        [peer] = [peer for peer in router.peers.values() if peer.plan.bfd]
+        assert str(peer.explanation).endswith("does not watch the peer: there is no Secret s")
+        view = await router.watches.view()
+        assert view["withoutKey"] == [{"address": home(11), "reason": "there is no Secret s"}]
 
 
 @on_uvloop

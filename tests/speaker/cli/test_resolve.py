@@ -71,6 +71,7 @@ def test_json_has_the_promised_shape(directory: Path) -> None:
             "bfdHops",
             "bfdTimers",
             "bfdAuth",
+            "bfdStrict",
             "gatewayMode",
             "table",
         ),

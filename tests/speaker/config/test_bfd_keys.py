@@ -17,6 +17,7 @@ from speaker.config.bfd_keys import (
     BfdWay,
     KeyPlace,
     parse_keys,
+    parse_strict,
     parse_timers,
     parse_way,
 )
@@ -79,6 +80,19 @@ def test_timers_that_are_not_named_stay() -> None:
     assert (found.desired_min_tx_us, found.detect_mult) == (500_000, 7)
     assert found.required_min_rx_us == DEFAULTS.required_min_rx_us
     assert BfdTimers().over(DEFAULTS) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("on", 0.0), ("off", None), (" 30 ", 30.0), ("3600", 3600.0)]
+)
+def test_a_session_waits_for_bfd_that_is_up_for_so_long(text: str, seconds: float | None) -> None:
+    assert parse_strict(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "3601", "-1", "1.5", "strictly", "30s"])
+def test_what_is_no_wait_for_bfd_is_refused(text: str) -> None:
+    with pytest.raises(ScalarError):
+        parse_strict(text)
 
 
 def test_keys_are_places_in_secrets_and_the_first_signs() -> None:
@@ -178,14 +192,23 @@ def test_a_second_key_that_is_missing_is_left_out() -> None:
     assert [c.message for c in found.conditions] == ["Secret s has no key old; it is left out"]
 
 
-def test_keys_for_a_peer_without_bfd_are_told() -> None:
-    found = watched({"bfdTimers": "send 1s"})
+@pytest.mark.parametrize(
+    "keys", [{"bfdTimers": "send 1s"}, {"bfdStrict": "on"}, {"bfdAuth": "simple 1 s/k"}], ids=str
+)
+def test_keys_for_a_peer_without_bfd_are_told(keys: dict[str, str]) -> None:
+    found = watched(keys)
     assert [c.reason for c in found.conditions] == ["NoBFD"]
+    assert (only(found).bfd, only(found).bfd_strict) == (False, None)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("bfd", "multihop"), ("bfdTimers", "send 1s"), ("bfdAuth", "keyed-sha1 2 s/k")],
+    [
+        ("bfd", "multihop"),
+        ("bfdTimers", "send 1s"),
+        ("bfdAuth", "keyed-sha1 2 s/k"),
+        ("bfdStrict", "30"),
+    ],
 )
 def test_no_edit_of_a_key_resets_a_session(name: str, value: str) -> None:
     before = {"bfd": "on", "bfdAuth": "simple 1 s/k"}

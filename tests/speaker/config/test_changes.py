@@ -117,6 +117,7 @@ OTHER_VALUES: dict[str, Any] = {
     "bfd_hops": 3,
     "bfd_timers": BfdTimers(send=0.5),
     "bfd_auth": BfdAuthentication(AuthType.KEYED_SHA1, ((1, Secret(b"hush")),)),
+    "bfd_strict": 0.0,
     "bfd_lacks": "a key",
     "gateway_mode": GatewayMode.DIRECT,
     "table": 500,

@@ -673,6 +673,7 @@ def test_the_plan_as_json() -> None:
                 "bfdHops": 0,
                 "bfdTimers": "",
                 "bfdAuth": False,
+                "bfdStrict": False,
                 "gatewayMode": "Recursive",
                 "table": None,
                 "filters": [],
