@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fsm.ends import ENDS, Agreement, consequence
-from speaker.config.changes import ON_CHANGE
+from speaker.config.changes import ON_CHANGE, SIGNATURES
 from speaker.config.keys import KEYS
 from speaker.config.peerplan import OnChange
 from speaker.wire.verdicts import ROWS, Row
@@ -27,6 +27,7 @@ _COST = {
     OnChange.REBALANCE: "kernel routes share the traffic anew; no reset",
     OnChange.NEXT_SESSION: "nothing now; the next session has it",
 }
+_ROLL = "keys roll over on the session that stands"
 _FIRST = "the first one resets a session that has none"
 
 
@@ -57,7 +58,8 @@ def changes() -> Iterator[str]:
     yield "|---|---|"
     for name, cost in ON_CHANGE.items():
         words = [text for flag, text in _COST.items() if cost & flag]
-        words += [_FIRST] if name == "password" else []
+        words += [_ROLL] if name == "tcp_ao" else []
+        words += [_FIRST] if name in SIGNATURES else []
         yield f"| {name.replace('_', ' ')} | {'; '.join(words) or 'nothing'} |"
 
 
@@ -68,6 +70,7 @@ _CHAPTERS = (
     "fsm/capabilities.py fsm/negotiation.py fsm/machine.py fsm/bgp.py fsm/session.py",
     "fsm/explanation.py",
     "fsm/bfd fsm/bfd/packet.py fsm/bfd/authentication.py fsm/bfd/session.py",
+    "speaker/net/admission.py speaker/net/tcp_ao.py",
     "speaker/net/transport.py speaker/wire speaker/wire/framing.py speaker/wire/codec.py",
     "speaker/wire/update.py speaker/wire/attributes.py speaker/wire/verdicts.py",
     "speaker/wire/usual.py",

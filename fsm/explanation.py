@@ -101,12 +101,14 @@ class Screening:
             while the session was down.
         hops: how far away the peer may be (RFC 5082); 0 for any distance.
         too_far: what the node has dropped meanwhile because it came from farther.
+        has_keys: we sign by TCP-AO (RFC 5925).
     """
 
     has_password: bool = False
     unsigned: int = 0
     hops: int = 0
     too_far: int = 0
+    has_keys: bool = False
 
 
 _NONE: Final = Screening()
@@ -235,20 +237,29 @@ def _silence(screening: Screening) -> str:
     suspicion = _suspicion(screening)
     if suspicion:
         return suspicion
-    password = (
-        "the passwords of the two ends differ" if screening.has_password else "it has a password"
-    )
-    return f"it is not there, a filter drops us, or {password}"
+    if screening.has_keys:
+        signed = "it lacks the key that we sign by"
+    elif screening.has_password:
+        signed = "the passwords of the two ends differ"
+    else:
+        signed = "it has a password"
+    return f"it is not there, a filter drops us, or {signed}"
 
 
 def _suspicion(screening: Screening) -> str:
     """Say what the system's counts make likely; empty where they say nothing."""
     # Where nothing listens, a refusal comes unsigned and with the usual TTL: it is dropped too.
     if screening.unsigned:
-        absent = " or nothing listens there" if screening.has_password else ""
+        if screening.has_keys:
+            differs = "TCP-AO mismatch suspected, the keys of the two ends or their ids differ"
+            remedy = "have the same key at both ends, each one's send id the other's receive id"
+        else:
+            differs = "MD5 mismatch suspected, the passwords of the two ends differ"
+            remedy = "have the same one at both ends"
+        absent = " or nothing listens there" if screening.has_keys or screening.has_password else ""
         return (
-            f"MD5 mismatch suspected, the passwords of the two ends differ{absent}:"
-            f" {screening.unsigned} TCP segments with a wrong signature were dropped here"
+            f"{differs}{absent}: {screening.unsigned} TCP segments with a wrong signature were"
+            f" dropped here; {remedy}"
         )
     if screening.hops and screening.too_far:
         hops = "1 hop" if screening.hops == 1 else f"{screening.hops} hops"

@@ -1,11 +1,14 @@
-"""Who may connect, and on which terms: the plan's passwords and distances, at the sockets.
+"""Who may connect, and on which terms: the plan's passwords, keys and distances, at the sockets.
 
 The terms of all peers are on the listening sockets before their sessions start, and leave them with
-the peers. A peer whose password finds no room there is held down, and nobody else: without it, we
-would speak unsigned, or not be reached. It is tried again when the plan changes, and from time to
-time, because the system's limit may be raised meanwhile.
+the peers. A peer whose password finds no room there, or whose keys the kernel cannot have, is held
+down, and nobody else: without it, we would speak unsigned, or not be reached. It is tried again
+when the plan changes, and from time to time, because the system's limit may be raised meanwhile.
 
-Standards: RFC 2385 §2; RFC 5082 §3.
+Keys of TCP-AO that change go onto the connections that stand, too: the peer is asked to sign by the
+first of them. One that it still uses is taken away when it has followed.
+
+Standards: RFC 2385 §2; RFC 5082 §3; RFC 5925 §6.1.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from speaker import log
 from speaker.clock import Alarm, Clock
 from speaker.config.conditions import Condition, Gravity
 from speaker.config.plan import PeerPlan, Plan
+from speaker.net import tcp_ao
 from speaker.net.admission import Admission, Terms
 from speaker.net.drops import DropCounts
 from speaker.net.listener import Listener
@@ -25,9 +29,9 @@ from speaker.net.transport import Transport
 from speaker.peer import Peer
 
 PERIOD = 10.0
-"""Seconds between two tries to set a password."""
+"""Seconds between two tries to set a password, or to take a key away."""
 
-_HELD = "the password cannot be set"
+_HELD = "the session cannot be signed"
 
 
 class Router(Protocol):
@@ -49,7 +53,7 @@ class Doorkeeper:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._admission = Admission()
+        self._admission = Admission(tcp_ao.lacking())
         self._alarm = Alarm(router.clock, self.follow)
         self.prepare = self._admission.prepare
 
@@ -57,17 +61,34 @@ class Doorkeeper:
         """Follow the router's plan."""
         router = self._router
         self._admission.follow(_terms(router.plan.peers.values()), router.listener.doors.values())
+        for peer in router.peers.values():
+            self.roll_over(peer)
         self.heed()
 
     def heed(self) -> None:
-        """Hold down whose password cannot be set, and let the others come up."""
+        """Hold down who cannot be signed, and let the others come up."""
         for peer in self._router.peers.values():
             self.check(peer)
         if self._admission.refused:
             self._alarm.set(self._router.clock.now() + PERIOD)
 
+    def roll_over(self, peer: Peer) -> None:
+        """Give a session that stands the keys that its peer has now, as far as that goes."""
+        transport = peer.exchange.transport if peer.exchange is not None else None
+        wanted = peer.plan.tcp_ao
+        if transport is None or not transport.keys or transport.keys == wanted:
+            return
+        sock = transport.socket
+        if sock is None:
+            return
+        try:
+            transport.keys = tcp_ao.roll_over(sock, peer.plan.address, transport.keys, wanted)
+        except OSError as error:
+            log.keys_kept(peer.name, peer.plan.address, tcp_ao.explained(error))
+        self._alarm.set(self._router.clock.now() + PERIOD)
+
     def check(self, peer: Peer) -> None:
-        """Hold a peer down whose password cannot be set; let it come up again when it can."""
+        """Hold a peer down that cannot be signed; let it come up again when it can."""
         refusal, session = peer.refusal, peer.session
         if refusal and session.is_started:
             peer.stop(Cease.OUT_OF_RESOURCES, _HELD)
@@ -80,8 +101,9 @@ class Doorkeeper:
         self._alarm.cancel()
 
     def refusal(self, plan: PeerPlan) -> str:
-        """Say why a peer's password cannot be set; empty if it can, or if it has none."""
-        return self._admission.refused.get(plan.address, "") if plan.password else ""
+        """Say why a peer's password or keys cannot be set; empty if they can, or there are none."""
+        signed = bool(plan.password or plan.tcp_ao)
+        return self._admission.refused.get(plan.address, "") if signed else ""
 
     def admits(self, transport: Transport, plan: PeerPlan) -> bool:
         """Tell whether an accepted connection may go on, which it then does on the peer's terms."""
@@ -91,11 +113,11 @@ class Doorkeeper:
         try:
             near_enough = self._admission.admit(sock, plan.address, terms)
         except OSError:
-            # It is gone already, or there is no room for its key.
+            # It is gone already, signed otherwise, or there is no room for its key.
             return False
         if not near_enough:
             self._router.drops.turned_away += 1
-        transport.password = terms.password
+        transport.password, transport.keys = terms.password, terms.keys
         return near_enough
 
     def conditions(self) -> Iterator[Condition]:
@@ -107,7 +129,7 @@ class Doorkeeper:
                 yield Condition(
                     f"BGPPeer/{resource}" if resource else peer.name,
                     Gravity.ERROR,
-                    "PasswordRefused",
+                    "KeysRefused" if peer.plan.tcp_ao else "PasswordRefused",
                     f"{peer.name} is held down: {refusal}",
                 )
 
@@ -117,6 +139,6 @@ def _terms(plans: Iterable[PeerPlan]) -> Mapping[str, Terms]:
     found: dict[str, Terms] = {}
     for plan in plans:
         other = found.get(plan.address, Terms())
-        password = other.password or plan.password
-        found[plan.address] = Terms(password, other.hops or plan.ttl_security)
+        password, keys = other.password or plan.password, other.keys or plan.tcp_ao
+        found[plan.address] = Terms(password, other.hops or plan.ttl_security, keys)
     return found

@@ -212,7 +212,8 @@ def _change_peer(router: Speaker, change: Change) -> bool:
         case UpdatePeer(plan, fields):
             peer = router.peers[plan.name]
             peer.take_plan(plan)
-            peer.renew_when_down(anew="password" in fields)
+            router.doorkeeper.roll_over(peer)
+            peer.renew_when_down(anew=bool({"password", "tcp_ao"} & set(fields)))
         case _:
             return False
     return True

@@ -272,8 +272,19 @@ def update_fault(
     )
 
 
+def keys_kept(name: str, address: str, why: str) -> None:
+    """A session that stands goes on by its old keys, because the new ones cannot be set."""
+    _say(
+        logging.WARNING,
+        "keys_kept",
+        f"the session of {name} goes on by the keys that it has: {why}",
+        peer=name,
+        address=address,
+    )
+
+
 def password_refused(name: str, address: str, why: str) -> None:
-    """A session is held down, because its password cannot be set."""
+    """A session is held down, because its password or its keys cannot be set."""
     _say(
         logging.ERROR,
         "password_refused",

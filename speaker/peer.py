@@ -80,10 +80,10 @@ class Doorkeeper(Protocol):
     """What a peer asks of who keeps the listening sockets."""
 
     def refusal(self, plan: PeerPlan) -> str:
-        """Say why a peer's password cannot be set; empty if it can, or if it has none."""
+        """Say why a peer's password or keys cannot be set; empty if not so, or without any."""
 
     def check(self, peer: Peer) -> None:
-        """Hold a peer down whose password cannot be set; let it come up again when it can."""
+        """Hold a peer down that cannot be signed; let it come up again when it can."""
 
 
 class Router(Protocol):
@@ -180,7 +180,7 @@ class Peer:
 
     @property
     def refusal(self) -> str:
-        """Why its password cannot be set, for which it is held down; empty if it can."""
+        """Why it cannot be signed, for which it is held down; empty if it can."""
         return self.router.doorkeeper.refusal(self.plan)
 
     @property
@@ -191,7 +191,8 @@ class Peer:
         dropped = self.router.drops.dropped.since(self._dropped_before)
         plan = self.plan
         screening = Screening(
-            plan.password is not None, dropped.signature, plan.ttl_security, dropped.too_far
+            *(plan.password is not None, dropped.signature, plan.ttl_security, dropped.too_far),
+            has_keys=bool(plan.tcp_ao),
         )
         return explain_down(self.session, self.router.clock.now(), screening, bfd=self.bfd_lacks)
 
@@ -207,7 +208,7 @@ class Peer:
         self.session.offer(graceful_restart=told.graceful_restart, long_lived=told.long_lived)
 
     def start(self) -> None:
-        """Let the session come up, unless its password cannot be set."""
+        """Let the session come up, unless it cannot be signed."""
         self.is_held_down = False
         self.handle(ManualStart())
         self.router.doorkeeper.check(self)

@@ -31,7 +31,6 @@ from speaker.control.views import (
     HeardView,
     KernelView,
     NegotiatedView,
-    PasswordView,
     PeerDetailView,
     PeerView,
     RoutesView,
@@ -46,6 +45,7 @@ from speaker.peer import Peer
 from speaker.relay_views import relayed_view
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.loc_rib import LocRib
+from speaker.signing_views import password_view, tcp_ao_view
 from speaker.speaker import Speaker
 from speaker.wire.describe import as_path_text, describe
 
@@ -208,7 +208,8 @@ class Status:
             "families": self._families(peer),
             "passive": plan.passive,
             "negotiated": _negotiated(session.negotiated),
-            "password": _password(peer),
+            "password": password_view(peer),
+            "tcpAO": tcp_ao_view(peer),
             "ttlSecurity": plan.ttl_security,
         }
 
@@ -453,17 +454,6 @@ def _bgp_state(peer: Peer) -> str:
     return str(state)
 
 
-def _password(peer: Peer) -> PasswordView:
-    """Say which password is in use, without a word of the passwords themselves."""
-    wanted = peer.plan.password
-    used = None if peer.exchange is None else peer.exchange.transport.password
-    return {
-        "configured": wanted is not None,
-        "inUseSince": None if used is None else peer.state_since,
-        "changes": peer.exchange is not None and used != wanted,
-    }
-
-
 def _state_word(peer: Peer) -> StateWord:
     if peer.is_established:
         return "up"
@@ -476,7 +466,7 @@ def _info(peer: Peer) -> str:
     if explanation is None:
         return ""
     if peer.refusal:
-        return "Password cannot be set"
+        return "Keys cannot be set" if peer.plan.tcp_ao else "Password cannot be set"
     if not session.is_started and session.stop is not None:
         return "Administratively down"
     reason = session.last_attempt

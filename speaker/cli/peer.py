@@ -9,9 +9,16 @@ import typer
 
 from speaker.cli.completion import complete_peer
 from speaker.cli.options import Output, OutputOption, RunDirOption
-from speaker.cli.tables import Table, facts, write_json, write_lines, write_table
+from speaker.cli.tables import Table, count, facts, write_json, write_lines, write_table
 from speaker.control.client import ask
-from speaker.control.views import FamilyView, PasswordView, PeerDetailView, PeerView, StatusView
+from speaker.control.views import (
+    FamilyView,
+    PasswordView,
+    PeerDetailView,
+    PeerView,
+    StatusView,
+    TcpAoView,
+)
 from speaker.moments import show_duration, show_moment
 
 
@@ -115,6 +122,7 @@ def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
             ("next attempt", _in(item["nextTry"])),
             ("last error", item["lastError"]),
             ("password", _password(item["password"], zone)),
+            ("TCP-AO", _tcp_ao(item["tcpAO"])),
             ("distance", _distance(item["ttlSecurity"])),
         ],
         indent="  ",
@@ -138,15 +146,38 @@ def _happened(line: str, zone: tzinfo | None) -> str:
 def _password(view: PasswordView, zone: tzinfo | None) -> str:
     """Say which password is in use; nothing where none is to be."""
     since = view["inUseSince"]
-    used = "none in use" if since is None else f"in use since {show_moment(since, zone)}"
+    source = f" ({view['secret']})" if view["secret"] else ""
+    used = "none in use" if since is None else f"in use since {show_moment(since, zone)}{source}"
     if view["changes"]:
-        later = "a newer one" if since is not None else "one"
+        later = "a newer one" if since is not None else f"one{source}"
         if not view["configured"]:
             return f"{used}; the next connection has none"
         return f"{used}; {later} waits for the next connection"
     if since is not None:
         return used
-    return "set" if view["configured"] else ""
+    return f"set{source}" if view["configured"] else ""
+
+
+def _tcp_ao(view: TcpAoView | None) -> str:
+    """Say which keys there are, and which of them are in use; nothing where there are none."""
+    if view is None:
+        return ""
+    keys = [
+        f"{_ids(key['sendID'], key['receiveID'])} ({key['secret']}, {key['algorithm']})"
+        for key in view["keys"]
+    ]
+    parts = [f"keys {', '.join(keys)}" if keys else "no keys any more"]
+    if view["signsBy"] is not None:
+        parts.append(f"signs by {view['signsBy']}, asks the peer for {view['asksFor']}")
+    if view["changes"]:
+        parts.append("the session still has other keys")
+    if view["bad"]:
+        parts.append(f"{count(view['bad'], 'segment')} with a wrong signature dropped")
+    return "; ".join(parts)
+
+
+def _ids(send: int, receive: int) -> str:
+    return str(send) if send == receive else f"{send}:{receive}"
 
 
 def _distance(hops: int) -> str:

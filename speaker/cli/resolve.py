@@ -112,6 +112,7 @@ def _options(peer: PeerPlan) -> list[str]:
         (peer.passive, "passive"),
         (peer.rr_client, "route reflector client"),
         (peer.password is not None, "password"),
+        (bool(peer.tcp_ao), "TCP-AO"),
         (peer.ttl_security, f"ttl security {peer.ttl_security}"),
         (peer.allow_local_as, f"allows own AS {peer.allow_local_as}x"),
         (next_hop != "Auto", f"next hop {next_hop.lower()}"),

@@ -23,7 +23,6 @@ from speaker.config.resources import (
     BGPPeer,
     IPPool,
     Node,
-    SecretKeyRef,
     SecretResource,
 )
 from speaker.config.secrets import MAX_PASSWORD
@@ -31,6 +30,7 @@ from speaker.config.store import duplicate
 from speaker.config.zones import peer_address
 
 _BFD_AUTH = f"{PREFIX}bfdAuth"
+_TCP_AO = "wren.bgp/tcpAO"
 
 
 def problems_across(reports: Sequence[Report]) -> dict[int, list[Problem]]:
@@ -118,12 +118,13 @@ def _long_passwords(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
     found = []
     for number, report in enumerate(reports):
         for field, wanted in _passwords(report):
-            secret = secrets.get(wanted.name)
-            value = secret.get(wanted.key) if secret else None
+            name, key = wanted
+            secret = secrets.get(name)
+            value = secret.get(key) if secret else None
             if value is not None and len(value.reveal()) > MAX_PASSWORD:
                 message = (
-                    f"key {wanted.key} of Secret {wanted.name} has {len(value.reveal())} bytes; a "
-                    f"password has at most {MAX_PASSWORD}"
+                    f"key {key} of Secret {name} has {len(value.reveal())} bytes; a password has "
+                    f"at most {MAX_PASSWORD}"
                 )
                 found.append((number, report.problem(field, "long-password", message)))
     return found
@@ -151,11 +152,19 @@ def _long_bfd_keys(reports: Sequence[Report]) -> list[tuple[int, Problem]]:
     return found
 
 
-def _passwords(report: Report) -> Iterator[tuple[str, SecretKeyRef]]:
+def _passwords(report: Report) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Give the fields that name a value of a Secret, with the Secret and the key."""
     password, field = None, "spec.password"
     if isinstance(report.resource, BGPPeer):
         password = report.resource.spec.password
+        annotations, extensions = (
+            report.resource.metadata.annotations,
+            report.resource.spec.extensions,
+        )
+        place = "spec.extensions" if _TCP_AO in extensions else "metadata.annotations"
+        for each in peer_options(annotations, extensions).tcp_ao or ():
+            yield f"{place}['{_TCP_AO}']", (each.secret, each.key)
     elif isinstance(report.resource, BGPConfiguration):
         password, field = report.resource.spec.node_mesh_password, "spec.nodeMeshPassword"
     if password is not None and password.secret_key_ref is not None:
-        yield field, password.secret_key_ref
+        yield field, (password.secret_key_ref.name, password.secret_key_ref.key)

@@ -123,6 +123,8 @@ class Agreement:
         differs = []
         if _password(used.peer) != _password(left.peer):
             differs.append("have different passwords")
+        if _signed_by_keys(used.peer) != _signed_by_keys(left.peer):
+            differs.append("are not both signed by TCP-AO")
         if self._as_numbers_differ(used, left):
             differs.append("have different AS numbers")
         if _waits(used) and left.reverse and _waits_there(left, own):
@@ -166,6 +168,10 @@ def _is_manual(peer: BGPPeer) -> bool:
 
 def _password(peer: BGPPeer) -> SecretKeyRef | None:
     return peer.spec.password.secret_key_ref if peer.spec.password else None
+
+
+def _signed_by_keys(peer: BGPPeer) -> bool:
+    return peer_options(peer.metadata.annotations, peer.spec.extensions).tcp_ao is not None
 
 
 def _key(peer: BGPPeer) -> bool | None:

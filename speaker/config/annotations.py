@@ -25,6 +25,7 @@ from speaker.config.limits import Limits
 from speaker.config.problems import FieldPath, Violation, did_you_mean
 from speaker.config.requirements import Requirement
 from speaker.config.scalars import ScalarError
+from speaker.config.tcp_ao import KeyReference
 
 _BY_NAME = {(key.kind, key.full_name): key for key in KEYS}
 
@@ -64,6 +65,7 @@ class PeerOptions:
     strict_role: bool | None = None
     fqdn: str | None = None
     software_version: bool | None = None
+    tcp_ao: tuple[KeyReference, ...] | None = None
     weight: int | None = None
     bfd: BfdWay | None = None
     bfd_timers: BfdTimers | None = None

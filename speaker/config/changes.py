@@ -508,15 +508,19 @@ def _of_a_peer(old: PeerPlan, new: PeerPlan, *, router_id_changed: bool) -> Iter
         yield UpdatePeer(new, rest)
 
 
+SIGNATURES = ("password", "tcp_ao")
+"""The fields by which a session is signed: the first one resets a session that has none."""
+
 _QUIET = (OnChange.NOTHING, OnChange.NEXT_SESSION)
 
 
 def _cost(name: str, old: PeerPlan) -> OnChange:
     """Give what a change of a field costs.
 
-    A session that stands may go on by its old password, but not without any where one is asked for.
+    A session that stands may go on by its old password or keys, but not without any where they are
+    asked for.
     """
-    if name == "password" and old.password is None:
+    if name in SIGNATURES and not getattr(old, name):
         return OnChange.RESET
     return ON_CHANGE[name]
 
@@ -530,7 +534,11 @@ def _change_in_words(name: str, old: PeerPlan, new: PeerPlan) -> str:
 
 
 def _words(names: Iterable[str]) -> str:
-    return ", ".join(name.replace("_", " ").replace("asn", "AS") for name in names)
+    return ", ".join(map(_word, names))
+
+
+def _word(name: str) -> str:
+    return name.replace("_", " ").replace("asn", "AS").replace("tcp ao", "TCP-AO")
 
 
 def _minus(these: tuple[_T, ...], those: tuple[_T, ...]) -> tuple[_T, ...]:

@@ -35,6 +35,7 @@ from speaker.config.key_values import (
 from speaker.config.kinds import Kind
 from speaker.config.limits import parse_limits
 from speaker.config.requirements import parse_requirements
+from speaker.config.tcp_ao import parse_tcp_ao
 
 PREFIX = "wren.bgp/"
 
@@ -301,6 +302,17 @@ KEYS: tuple[Key, ...] = (
         Kind.BGP_PEER,
         "on|off",
         "Whether the peer is told which software runs here; off by default.",
+    ),
+    Key(
+        "tcpAO",
+        parse_tcp_ao,
+        Kind.BGP_PEER,
+        "ID[:RECEIVE-ID] SECRET/KEY [hmac-sha-1-96|aes-128-cmac-96|hmac-sha-256-128], …",
+        "By which keys the session is signed (TCP-AO, RFC 5925): identifiers (0–255) in what we "
+        "send and, if it is another one, in what we receive, the Secret with its key, and the "
+        "algorithm, hmac-sha-1-96 by default. The first is the one to be used, the others are "
+        "taken from the peer, so that keys can be rolled over. Not together with a password, and "
+        "only where the kernel has it: Linux 6.7 with CONFIG_TCP_AO. None by default.",
     ),
     Key(
         "weight",

@@ -13,6 +13,7 @@ from speaker.config.trees import Check, endpoint_of, given_asn, spec_of, text_ma
 
 _INTERFACE = "wren.bgp/interface"
 _BFD = "wren.bgp/bfd"
+_TCP_AO = "wren.bgp/tcpAO"
 _LINK_LOCAL = ip_network("fe80::/10")
 
 MAX_RESTART_TIME = 4095
@@ -129,6 +130,17 @@ def bfd_over_hops(tree: Mapping[str, Any]) -> Iterator[Violation]:
         if "multihop" in str(text_map(tree, path).get(_BFD, "")).lower():
             yield Violation(
                 (*path, _BFD), "link-local", f"{_BFD}: a link-local peer is never hops away; use on"
+            )
+
+
+def signed_once(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: a TCP connection has a password or keys of TCP-AO; no system signs by both."""
+    if not spec_of(tree).get("password"):
+        return
+    for path in TEXT_MAPS:
+        if _TCP_AO in text_map(tree, path):
+            yield Violation(
+                (*path, _TCP_AO), "exclusive", f"password and {_TCP_AO} cannot both be given"
             )
 
 

@@ -22,6 +22,7 @@ from speaker.config.limits import Limits
 from speaker.config.requirements import Requirement
 from speaker.config.resources import GatewayMode, NextHopMode, RestartMode
 from speaker.config.secrets import Secret
+from speaker.config.tcp_ao import MasterKey
 
 
 class OnChange(Flag):
@@ -71,6 +72,8 @@ class PeerPlan:
         source_address: the local address the connection is bound to, or None.
         cluster_id: our own cluster id, for clients only (RFC 4456 §7).
         password: of the TCP connection (RFC 2385); the first one costs a reset.
+        tcp_ao: keys of the TCP connection, the one to be used first (RFC 5925); the first ones cost
+            a reset, and those that follow roll over on the connection that stands.
         ttl_security: how many hops away the peer may be (RFC 5082); 0 is off.
         allow_local_as: how often our own AS may stand in a received path.
         connect_retry: seconds between attempts.
@@ -122,6 +125,7 @@ class PeerPlan:
     rr_client: bool = planned(OnChange.REGROUP | OnChange.REFILTER_IN, False)
     cluster_id: int | None = planned(OnChange.REGROUP | OnChange.REFILTER_IN, None)
     password: Secret | None = planned(OnChange.NEXT_SESSION, None)
+    tcp_ao: tuple[MasterKey, ...] = planned(OnChange.NOTHING, ())
     ttl_security: int = planned(OnChange.RESET, 0)
     allow_local_as: int = planned(OnChange.REFILTER_IN, 0)
     next_hop_mode: NextHopMode = planned(OnChange.REGROUP, NextHopMode.AUTO)

@@ -41,7 +41,7 @@ from speaker.config.resources import (
     SourceAddress,
 )
 from speaker.config.scalars import whole_seconds
-from speaker.config.secrets import MAX_PASSWORD, Secret
+from speaker.config.signatures import Signatures
 from speaker.config.store import Resources
 from speaker.config.workloads import Workload
 from speaker.config.zones import is_link_local
@@ -95,7 +95,7 @@ def plan_peers(
         plan = (quiet if peering.standing else planner).plan(peering)
         if plan is not None:
             (standing if peering.standing else plans)[plan.name] = plan
-    return Sessions(plans, standing, tuple(planner.held))
+    return Sessions(plans, standing, tuple(planner.signatures.held))
 
 
 class _Planner:
@@ -111,8 +111,7 @@ class _Planner:
         conditions: Conditions,
         strict_secrets: bool,
     ) -> None:
-        self.held: list[tuple[str, str]] = []
-        self._strict_secrets = strict_secrets
+        self.signatures = Signatures(resources, conditions, strict=strict_secrets)
         self._resources = resources
         self._cluster = cluster
         self._me = me
@@ -130,16 +129,8 @@ class _Planner:
         if local_asn == 0 or peering.asn == 0:
             self._conditions.error(peering.blame, "NoAS", "AS 0 is reserved; the peer is skipped")
             return None
-        password = self._password(peering, spec)
-        if password is None and self._strict_secrets and self._wanted_key(peering, spec):
-            self.held.append((peering.name, peering.peer.name if peering.peer else ""))
-            return None
-        if password is not None and len(password.reveal()) > MAX_PASSWORD:
-            self._conditions.error(
-                peering.blame,
-                "LongPassword",
-                f"the password has more than {MAX_PASSWORD} bytes; the peer is skipped",
-            )
+        signature = self.signatures.of(peering, self._password(peering, spec), options.tcp_ao or ())
+        if signature is None:
             return None
         network = spec.external_network
         if network is not None and network not in self._tables:
@@ -172,7 +163,8 @@ class _Planner:
             source_address=self._source(peering, spec),
             rr_client=rr_client,
             cluster_id=(self._me.cluster_id or self._router_id) if rr_client else None,
-            password=password,
+            password=signature.password,
+            tcp_ao=signature.keys,
             ttl_security=spec.ttl_security,
             allow_local_as=max(0, spec.num_allowed_local_as_numbers),
             next_hop_mode=_next_hop_mode(spec, is_external=peering.asn != local_asn),
@@ -322,29 +314,7 @@ class _Planner:
                     "asked for",
                 )
 
-    def _password(self, peering: Peering, spec: BGPPeerSpec) -> Secret | None:
-        """Find the TCP-MD5 key; a Secret or key that is missing means none, as in Calico."""
-        wanted = self._wanted_key(peering, spec)
-        if wanted is None:
-            return None
-        secret = self._resources.secrets.get(wanted.name)
-        found = secret.get(wanted.key) if secret else None
-        if found is None or not found.reveal():
-            lacks = f"there is no Secret {wanted.name}"
-            if secret:
-                lacks = f"Secret {wanted.name} has no key {wanted.key}"
-            if found is not None:
-                # The system takes no empty key: it means none.
-                lacks, found = f"key {wanted.key} of Secret {wanted.name} is empty", None
-            means = "is held down" if self._strict_secrets else "has no password"
-            self._conditions.error(peering.blame, "NoPassword", f"{lacks}; the session {means}")
-        elif found.reveal().endswith(b"\n"):
-            self._conditions.warn(
-                peering.blame, "PasswordNewline", f"key {wanted.key} ends with a line end"
-            )
-        return found
-
-    def _wanted_key(self, peering: Peering, spec: BGPPeerSpec) -> SecretKeyRef | None:
+    def _password(self, peering: Peering, spec: BGPPeerSpec) -> SecretKeyRef | None:
         """Tell where the password of a session is to come from."""
         password = spec.password if peering.peer else self._cluster.default.node_mesh_password
         return password.secret_key_ref if password else None

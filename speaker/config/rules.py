@@ -57,6 +57,7 @@ from speaker.config.peer_rules import (
     old_next_hop_field,
     passive_with_peer_selector,
     reachable_by,
+    signed_once,
 )
 from speaker.config.policy_rules import (
     bounds,
@@ -128,6 +129,7 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
         passive_with_peer_selector,
         link_local_needs_interface,
         bfd_over_hops,
+        signed_once,
     ),
     Kind.BGP_CONFIGURATION: (
         mesh_settings_without_mesh,

@@ -32,7 +32,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def peer_json(peer: PeerPlan) -> dict[str, Any]:
-    """Give one peer of that object; a password is only said to be there."""
+    """Give one peer of that object; of passwords and keys only that they are there."""
     return {
         "name": peer.name,
         "address": peer.address,
@@ -45,6 +45,10 @@ def peer_json(peer: PeerPlan) -> dict[str, Any]:
         "rrClient": peer.rr_client,
         "clusterID": None if peer.cluster_id is None else str(IPv4Address(peer.cluster_id)),
         "password": peer.password is not None,
+        "tcpAO": [
+            {"sendID": key.send_id, "receiveID": key.receive_id, "algorithm": key.algorithm.value}
+            for key in peer.tcp_ao
+        ],
         "ttlSecurity": peer.ttl_security,
         "allowLocalAS": peer.allow_local_as,
         "nextHopMode": peer.next_hop_mode.value,

@@ -68,10 +68,37 @@ class PasswordView(TypedDict):
 
     ``inUseSince`` is when the connection that stands came up with one, none for one without, and
     ``changes`` whether the next connection has another one, or the first, or none any more.
+    ``secret`` is where the one in use comes from, or else the one that waits, as ``SECRET/KEY``.
     """
 
     configured: bool
     inUseSince: float | None
+    changes: bool
+    secret: str
+
+
+class KeyView(TypedDict):
+    """A key of TCP-AO by its ids, its algorithm, and the Secret that it comes from."""
+
+    sendID: int
+    receiveID: int
+    algorithm: str
+    secret: str
+
+
+class TcpAoView(TypedDict):
+    """How a session is signed by TCP-AO (RFC 5925); the keys themselves are never told.
+
+    ``keys`` are those of the resource, the one to be used first. Of the connection that stands,
+    ``signsBy`` is the send id of the key that we sign by, ``asksFor`` the receive id of the one
+    that the peer is asked for (none without a connection), ``bad`` counts the segments that were
+    dropped for their signature, and ``changes`` tells whether it still has other keys than these.
+    """
+
+    keys: list[KeyView]
+    signsBy: int | None
+    asksFor: int | None
+    bad: int
     changes: bool
 
 
@@ -82,7 +109,8 @@ class PeerView(TypedDict):
     ``since`` the last change of the state word, ``info`` what follows the BGP state in the status
     table, ``why`` a sentence that says why the session is not up (empty for one that is),
     ``nextTry`` the seconds to the next attempt (none where we only wait), ``families`` has keys
-    such as ``ipv4 unicast``, and ``ttlSecurity`` is how many hops away the peer may be (0: any).
+    such as ``ipv4 unicast``, ``ttlSecurity`` is how many hops away the peer may be (0: any), and
+    ``tcpAO`` says by which keys the session is signed (none without).
     """
 
     name: str
@@ -105,6 +133,7 @@ class PeerView(TypedDict):
     passive: bool
     negotiated: NegotiatedView | None
     password: PasswordView
+    tcpAO: TcpAoView | None
     ttlSecurity: int
 
 

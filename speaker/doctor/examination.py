@@ -73,7 +73,7 @@ def _plan(order: Order, resources: Resources) -> Generator[Finding, None, Plan |
         return None
     yield ok("plan", f"node {plan.node}, AS {plan.asn}: {count(len(plan.peers), 'peer')}")
     yield from _secrets(order, plan)
-    told = [each for each in plan.conditions if each.reason != "NoPassword"]
+    told = [each for each in plan.conditions if each.reason not in _LACKING]
     for condition in told:
         bad = condition.severity is Gravity.ERROR
         yield warning(
@@ -84,17 +84,22 @@ def _plan(order: Order, resources: Resources) -> Generator[Finding, None, Plan |
     return plan
 
 
+_LACKING = ("NoPassword", "NoKey")
+"""The reasons that are told with the Secrets."""
+
+
 def _secrets(order: Order, plan: Plan) -> Iterator[Finding]:
-    lacking = [each for each in plan.conditions if each.reason == "NoPassword"]
+    lacking = [each for each in plan.conditions if each.reason in _LACKING]
     for condition in lacking:
-        say = problem if order.strict_secrets else warning
+        holds = order.strict_secrets or condition.reason == "NoKey"
+        say = problem if holds else warning
         yield say(
             "secrets",
             f"{condition.resource}: {condition.message}",
             f"put the Secret into {order.datastore}",
         )
     if not lacking:
-        signed = sum(peer.password is not None for peer in plan.peers.values())
+        signed = sum(bool(peer.password or peer.tcp_ao) for peer in plan.peers.values())
         yield ok("secrets", f"none is missing; peers with a password: {signed}")
 
 

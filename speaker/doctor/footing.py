@@ -12,7 +12,7 @@ from speaker.doctor.findings import Finding, ok, problem, some, warning
 from speaker.doctor.machine import KernelView, Machine
 from speaker.doctor.order import Order
 from speaker.errors import KernelError
-from speaker.net.admission import KEY_SIZE
+from speaker.net.admission import AO_KEY_SIZE, KEY_SIZE
 
 STRICT = "1"
 """rp_filter: packets are dropped that would not leave by the interface they came from."""
@@ -42,6 +42,7 @@ def footing(order: Order, plan: Plan | None, machine: Machine) -> Iterator[Findi
         yield from _settings(plan, machine, view)
     if plan is not None:
         yield from _passwords(plan, machine)
+        yield from _tcp_ao(plan, machine)
 
 
 def _rights(order: Order, plan: Plan | None, machine: Machine) -> Iterator[Finding]:
@@ -170,14 +171,30 @@ def _settings(plan: Plan | None, machine: Machine, view: KernelView | None) -> I
 
 def _passwords(plan: Plan, machine: Machine) -> Iterator[Finding]:
     signed = sum(peer.password is not None for peer in plan.peers.values())
-    room = machine.sysctl("net.core.optmem_max")
-    if not signed or room is None:
+    keys = sum(len(peer.tcp_ao) for peer in plan.peers.values())
+    room, needed = machine.sysctl("net.core.optmem_max"), signed * KEY_SIZE + keys * AO_KEY_SIZE
+    if not needed or room is None:
         return
-    if signed * KEY_SIZE > int(room):
+    what = " and ".join(
+        [f"{signed} passwords"] * bool(signed) + [f"{keys} keys of TCP-AO"] * bool(keys)
+    )
+    if needed > int(room):
         yield warning(
             "passwords",
-            f"net.core.optmem_max is {room}, which may be too little for {signed} passwords",
-            f"set it to {signed * KEY_SIZE * 2} or more",
+            f"net.core.optmem_max is {room}, which may be too little for {what}",
+            f"set it to {needed * 2} or more",
         )
     else:
-        yield ok("passwords", f"net.core.optmem_max is {room}, enough for {signed} passwords")
+        yield ok("passwords", f"net.core.optmem_max is {room}, enough for {what}")
+
+
+def _tcp_ao(plan: Plan, machine: Machine) -> Iterator[Finding]:
+    """Look whether the kernel has what peers with keys ask for: they are held down without."""
+    asking = [name for name, peer in plan.peers.items() if peer.tcp_ao]
+    if not asking:
+        return
+    what, _, remedy = machine.lacks_tcp_ao().partition("; ")
+    if what:
+        yield problem("TCP-AO", f"{what}; held down for it: {some(asking)}", remedy)
+    else:
+        yield ok("TCP-AO", f"the kernel has it; peers that ask for it: {len(asking)}")

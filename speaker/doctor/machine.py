@@ -22,6 +22,7 @@ from speaker.kernel.messages import RouteReader
 from speaker.kernel.monitor import Neighbourhood
 from speaker.kernel.netlink import DumpSocket
 from speaker.kernel.routes import Forwardings
+from speaker.net.tcp_ao import lacking
 
 CAPABILITIES = {10: "CAP_NET_BIND_SERVICE", 12: "CAP_NET_ADMIN"}
 """Those that matter here, by number (linux/capability.h)."""
@@ -82,6 +83,9 @@ class Machine(Protocol):
     def sysctl(self, name: str) -> str | None:
         """The value of a setting, None where there is none; dots between its words."""
 
+    def lacks_tcp_ao(self) -> str:
+        """Why the kernel has no TCP-AO, and what to do; empty if it has."""
+
     def is_there(self, path: str) -> bool:
         """Whether something has this path."""
 
@@ -125,6 +129,10 @@ class ThisMachine:
             return Path("/proc/sys", *name.split(".")).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             return None
+
+    def lacks_tcp_ao(self) -> str:
+        """See `Machine`."""
+        return lacking()
 
     def is_there(self, path: str) -> bool:
         """See `Machine`."""

@@ -68,7 +68,7 @@ def _peer(router: Speaker, name: str) -> Peer:
     """Find a peer; one that has no session for want of its password is said to be such."""
     for session, resource in router.plan.held:
         if name in (session, resource):
-            raise ControlError(f"{session} is held down: its password is missing")
+            raise ControlError(f"{session} is held down: its password or key is missing")
     return find_peer(router, name)
 
 

@@ -51,7 +51,7 @@ class Absence(StrEnum):
     """Why somebody who could tell a route does not."""
 
     SESSION_DOWN = "the session is not up: {why}"
-    HELD = "the session is held down: its password is missing"
+    HELD = "the session is held down: its password or key is missing"
     NO_FAMILY = "the session does not carry {family}"
     NOT_COMPLETE = "has not told it; the first table is not complete (no End-of-RIB yet)"
     NOT_TOLD = "has not told it"

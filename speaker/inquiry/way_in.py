@@ -187,5 +187,5 @@ def leaving(path: Path) -> Arrived:
 
 
 def held(router: Speaker) -> list[Silent]:
-    """Give the peers that have no session for want of their password."""
+    """Give the peers that have no session for want of their password or keys."""
     return [Silent(name, Because.of(Absence.HELD)) for name, _ in router.plan.held]

@@ -52,7 +52,7 @@ async def dial(
     except BaseException:
         sock.close()
         raise
-    transport.password = terms.password
+    transport.password, transport.keys = terms.password, terms.keys
     return transport
 
 

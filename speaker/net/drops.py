@@ -1,7 +1,8 @@
-"""Segments that the system has dropped: for their signature (RFC 2385), or their TTL (RFC 5082).
+"""Segments that the system has dropped: for their signature, or their TTL (RFC 5082).
 
 Nobody is told of them but by counters, which are of the whole node: signed segments where we have
-no password, unsigned ones where we have one, signatures that are wrong, and what came from too far.
+no password, unsigned ones where we have one, signatures that are wrong (RFC 2385), the same of keys
+of TCP-AO (RFC 5925), and what came from too far.
 They are no proof against a peer, but the best reason there is to suspect a password or a distance.
 """
 
@@ -13,7 +14,10 @@ from typing import Final, NamedTuple
 from speaker.clock import Clock
 
 _COUNTERS: Final = Path("/proc/thread-self/net/netstat")
-_NAMES: Final = ("TCPMD5NotFound", "TCPMD5Unexpected", "TCPMD5Failure")
+_NAMES: Final = (
+    *("TCPMD5NotFound", "TCPMD5Unexpected", "TCPMD5Failure"),
+    *("TCPAORequired", "TCPAOBad", "TCPAOKeyNotFound"),
+)
 _TOO_FAR: Final = "TCPMinTTLDrop"
 _FRESH: Final = 1.0
 """Seconds for which nobody looks again: a status may ask for hundreds of peers."""

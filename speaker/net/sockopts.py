@@ -63,19 +63,21 @@ def sign(sock: socket.socket, address: str, password: Secret | None) -> None:
         OSError: the system has no room for the key, or no signatures at all.
     """
     key = b"" if password is None else password.reveal()
-    peer = ip_address(address.partition("%")[0])
-    # struct sockaddr_storage, then that of tcp_md5sig behind it (tcp(7)).
-    if isinstance(peer, IPv4Address):
-        place = struct.pack("=H2x4s120x", socket.AF_INET, peer.packed)
-    else:
-        place = struct.pack("=H6x16s104x", socket.AF_INET6, peer.packed)
+    # struct tcp_md5sig (tcp(7)).
+    data = storage(address) + struct.pack("=BBHi80s", 0, 0, len(key), 0, key)
     try:
-        sock.setsockopt(
-            socket.IPPROTO_TCP, _TCP_MD5SIG, place + struct.pack("=BBHi80s", 0, 0, len(key), 0, key)
-        )
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, data)
     except OSError as error:
         if key or error.errno not in (errno.ENOENT, errno.ENOPROTOOPT):
             raise
+
+
+def storage(address: str) -> bytes:
+    """Write an address as struct sockaddr_storage, without a port; a zone does not count."""
+    peer = ip_address(address.partition("%")[0])
+    if isinstance(peer, IPv4Address):
+        return struct.pack("=H2x4s120x", socket.AF_INET, peer.packed)
+    return struct.pack("=H6x16s104x", socket.AF_INET6, peer.packed)
 
 
 def limit_hops(sock: socket.socket, hops: int) -> None:

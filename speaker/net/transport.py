@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from speaker.config.secrets import Secret
+from speaker.config.tcp_ao import MasterKey
 from speaker.net import sockopts
 
 CHUNK = 64 * 1024
@@ -75,6 +76,7 @@ class Transport(asyncio.BufferedProtocol):
 
     Attributes:
         password: by which the connection is signed (RFC 2385), None if it is not.
+        keys: by which it may be signed (RFC 5925), none if it is not.
     """
 
     def __init__(self, buffer: ReadBuffer, handlers: Handlers | None = None) -> None:
@@ -85,6 +87,7 @@ class Transport(asyncio.BufferedProtocol):
         self.endpoints: Endpoints | None = None
         self.interface = 0
         self.password: Secret | None = None
+        self.keys: tuple[MasterKey, ...] = ()
         self._gone = False
         self._written = 0
         self._look: asyncio.TimerHandle | None = None

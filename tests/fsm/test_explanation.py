@@ -127,15 +127,28 @@ def test_a_dial_that_failed_is_explained_with_the_next_one(text: str, cause: str
             Screening(unsigned=3),
             (
                 "MD5 mismatch suspected, the passwords of the two ends differ: 3 TCP segments"
-                " with a wrong signature were dropped here"
+                " with a wrong signature were dropped here; have the same one at both ends"
             ),
         ),
         (
             Screening(has_password=True, unsigned=3),
             (
                 "MD5 mismatch suspected, the passwords of the two ends differ or nothing listens"
-                " there: 3 TCP segments with a wrong signature were dropped here"
+                " there: 3 TCP segments with a wrong signature were dropped here; have the same"
+                " one at both ends"
             ),
+        ),
+        (
+            Screening(has_keys=True, unsigned=3),
+            (
+                "TCP-AO mismatch suspected, the keys of the two ends or their ids differ or nothing"
+                " listens there: 3 TCP segments with a wrong signature were dropped here; have the"
+                " same key at both ends, each one's send id the other's receive id"
+            ),
+        ),
+        (
+            Screening(has_keys=True),
+            "it is not there, a filter drops us, or it lacks the key that we sign by",
         ),
         (
             Screening(hops=2, too_far=4),

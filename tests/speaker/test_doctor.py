@@ -37,6 +37,7 @@ class Doll:
 
     time: float = 1.8e9
     have: frozenset[str] = ALL
+    tcp_ao: str = ""
     sysctls: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
     paths: frozenset[str] = frozenset()
     writable: bool = True
@@ -52,6 +53,9 @@ class Doll:
 
     def capabilities(self) -> frozenset[str]:
         return self.have
+
+    def lacks_tcp_ao(self) -> str:
+        return self.tcp_ao
 
     def sysctl(self, name: str) -> str | None:
         return self.sysctls.get(name)
@@ -382,6 +386,27 @@ def test_room_for_passwords(order: Order, room: str, verdict: str) -> None:
     machine.sysctls["net.core.optmem_max"] = room
     assert one(order, machine, "passwords")[0] == verdict
     assert one(order, machine, "secrets")[0] == "ok"
+    assert not [each for each in examine(order, machine) if "hush-9" in str(each)]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "verdict", "words"),
+    [
+        ("", "ok", "the kernel has it; peers that ask for it: 1"),
+        ("this kernel has none; boot another", "problem", "this kernel has none; held down for it"),
+    ],
+)
+def test_whether_the_kernel_has_tcp_ao(order: Order, lacks: str, verdict: str, words: str) -> None:
+    keys = {"wren.bgp/tcpAO": "1 s/k, 2 s/nobodys"}
+    signed = peer("tor", node="r1", peerIP="10.0.0.2", asNumber=65001, extensions=keys)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    secret["stringData"] = {"k": "hush-9"}
+    with_documents(order, node("r1", f"{OWN}/24", asn=64512), QUIET, signed, secret)
+    machine = Doll(tcp_ao=lacks)
+    said, text = one(order, machine, "TCP-AO")
+    assert said == verdict
+    assert words in text
+    assert one(order, machine, "secrets")[0] == "problem"
     assert not [each for each in examine(order, machine) if "hush-9" in str(each)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -34,8 +34,10 @@ from speaker.config.plan import (
     Severity,
 )
 from speaker.config.requirements import Requirement
+from speaker.config.tcp_ao import Algorithm, MasterKey
 from speaker.errors import TransportError
 from speaker.speaker import Speaker
+from tests.support.ao_kernel import AoKernel
 from tests.support.routers import (
     AS,
     Town,
@@ -101,6 +103,10 @@ def _filtered_out(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) ->
     return "10.4.0.0/16" not in edited.table
 
 
+KEY, ANOTHER = (
+    MasterKey(number, number, Algorithm.HMAC_SHA_1_96, Secret(b"hush")) for number in (1, 2)
+)
+
 EDITS: dict[str, Edit] = {
     "name": Edit("Renamed"),
     "address": Edit(home(15)),
@@ -115,6 +121,7 @@ EDITS: dict[str, Edit] = {
     "rr_client": Edit(True, _reflected),
     "cluster_id": Edit(99, _other_cluster, {"rr_client": True}),
     "password": Edit(Secret(b"hush"), before={"password": Secret(b"used")}),
+    "tcp_ao": Edit((KEY, ANOTHER), before={"tcp_ao": (KEY,)}),
     "ttl_security": Edit(1),
     "allow_local_as": Edit(2, _asked_again),
     "next_hop_mode": Edit(NextHopMode.SELF, _own_next_hop),
@@ -171,6 +178,14 @@ def changed(plan: Plan, number: int = 11, **values: Any) -> Plan:
     return replace(plan, peers=peers)
 
 
+@pytest.fixture
+def ao_kernel() -> Iterator[AoKernel]:
+    """Keys of TCP-AO can be set, whatever the kernel."""
+    kernel = AoKernel()
+    with kernel.installed():
+        yield kernel
+
+
 def test_every_field_of_a_peers_plan_is_edited_here() -> None:
     assert set(EDITS) == {field.name for field in fields(PeerPlan)}
     assert set(EDITS) == set(ON_CHANGE)
@@ -178,7 +193,7 @@ def test_every_field_of_a_peers_plan_is_edited_here() -> None:
 
 @on_both_loops
 @pytest.mark.parametrize("name", [field.name for field in fields(PeerPlan)])
-async def test_a_changed_field_costs_what_it_declares(name: str) -> None:
+async def test_a_changed_field_costs_what_it_declares(name: str, ao_kernel: AoKernel) -> None:
     """p11 is edited; p12 is a client in our AS, p13 is in another AS."""
     edit, cost = EDITS[name], ON_CHANGE[name]
     async with Town() as town:

@@ -22,7 +22,7 @@ from tests.support.routers import (
     uptimes,
 )
 
-OLD, NEW = Secret(b"old-key"), Secret(b"new-key")
+OLD, NEW = Secret(b"old-key", "tor/old"), Secret(b"new-key", "tor/new")
 ROOM = Path("/proc/sys/net/core/optmem_max").read_text(encoding="ascii").strip()
 
 
@@ -75,6 +75,7 @@ async def test_a_session_comes_up_by_the_same_password_and_by_no_other() -> None
             "configured": True,
             "inUseSince": None,
             "changes": False,
+            "secret": "tor/old",
         }
         await other.apply(asking(there, password=OLD))
         await until(lambda: is_up(one) and is_up(other))

@@ -29,7 +29,8 @@ def peer_view(address: str, **changed: Any) -> PeerView:
         "families": {},
         "passive": False,
         "negotiated": None,
-        "password": {"configured": False, "inUseSince": None, "changes": False},
+        "password": {"configured": False, "inUseSince": None, "changes": False, "secret": ""},
+        "tcpAO": None,
         "ttlSecurity": 0,
     }
     assert changed.keys() <= view.keys()

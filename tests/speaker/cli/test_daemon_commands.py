@@ -156,34 +156,62 @@ def test_peer_that_is_down_shows_why_and_when_it_tries_again(tmp_path: Path) -> 
     assert f"  why           {why}" in lines
 
 
+IN_USE = "  password  in use since MOMENT (tor/password)"
+
+
 @pytest.mark.parametrize(
     ("configured", "since", "changes", "line"),
     [
-        (True, 1795246914.0, False, "  password  in use since MOMENT"),
+        (True, 1795246914.0, False, IN_USE),
         (
             *(True, 1795246914.0, True),
-            "  password  in use since MOMENT; a newer one waits for the next connection",
+            f"{IN_USE}; a newer one waits for the next connection",
         ),
-        (True, None, True, "  password  none in use; one waits for the next connection"),
+        (
+            *(True, None, True),
+            "  password  none in use; one (tor/password) waits for the next connection",
+        ),
         (
             False,
             1795246914.0,
             True,
-            "  password  in use since MOMENT; the next connection has none",
+            f"{IN_USE}; the next connection has none",
         ),
-        (True, None, False, "  password  set"),
+        (True, None, False, "  password  set (tor/password)"),
         (False, None, False, ""),
     ],
 )
 def test_peer_says_which_password_is_in_use(
     configured: bool, since: float | None, changes: bool, line: str
 ) -> None:
+    told = {"configured": configured, "inUseSince": since, "changes": changes}
     view = peer_view(
-        "a", password={"configured": configured, "inUseSince": since, "changes": changes}
+        "a", password={**told, "secret": "tor/password" if configured or since else ""}
     )
     lines = show_peer({"peer": view, "history": []}, UTC)
-    told = [text for text in lines if "password" in text]
-    assert told == [line.replace("MOMENT", show_moment(1795246914.0, UTC))] * bool(line)
+    assert [text for text in lines if "password" in text] == [
+        line.replace("MOMENT", show_moment(1795246914.0, UTC))
+    ] * bool(line)
+
+
+def test_peer_says_which_keys_it_has_and_which_is_in_use() -> None:
+    first = {"sendID": 1, "receiveID": 1, "algorithm": "hmac-sha-1-96", "secret": "tor/one"}
+    second = {"sendID": 2, "receiveID": 3, "algorithm": "aes-128-cmac-96", "secret": "tor/two"}
+    view = {"keys": [second, first], "signsBy": 1, "asksFor": 3, "bad": 2, "changes": True}
+    [line] = told_of_keys(view)
+    assert line == (
+        "  TCP-AO   keys 2:3 (tor/two, aes-128-cmac-96), 1 (tor/one, hmac-sha-1-96); signs by 1,"
+        " asks the peer for 3; the session still has other keys; 2 segments with a wrong signature"
+        " dropped"
+    )
+    [line] = told_of_keys({**view, "keys": [], "signsBy": None, "bad": 0, "changes": False})
+    assert line == "  TCP-AO   no keys any more"
+    assert told_of_keys(None) == []
+
+
+def told_of_keys(view: object) -> list[str]:
+    lines = show_peer({"peer": peer_view("a", tcpAO=view), "history": []})
+    return [text for text in lines if "TCP-AO" in text]
 
 
 @pytest.mark.parametrize(("hops", "words"), [(0, ""), (1, "1 hop at"), (2, "2 hops at")])

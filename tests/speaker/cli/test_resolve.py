@@ -62,7 +62,8 @@ def test_json_has_the_promised_shape(directory: Path) -> None:
     )
     assert tuple(plan["peers"][0]) == (
         *("name", "address", "port", "family", "localAS", "remoteAS", "passive", "sourceAddress"),
-        *("rrClient", "clusterID", "password", "ttlSecurity", "allowLocalAS", "nextHopMode"),
+        *("rrClient", "clusterID", "password", "tcpAO", "ttlSecurity", "allowLocalAS"),
+        "nextHopMode",
         *(
             "restartTime",
             "restartMode",

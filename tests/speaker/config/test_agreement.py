@@ -79,6 +79,16 @@ def test_two_peers_that_join_the_same_nodes_with_different_passwords() -> None:
     assert said(plan("b", *TWO, OFF, *items, *secrets)) == [("BGPPeer/q", "PeersDisagree")]
 
 
+def test_two_peers_that_join_the_same_nodes_and_do_not_both_sign_by_tcp_ao() -> None:
+    items = [
+        peer("p", node="a", peerSelector="all()", extensions={"wren.bgp/tcpAO": "1 s/k"}),
+        peer("q", node="b", peerSelector="all()"),
+    ]
+    assert said(plan("a", *TWO, OFF, *items, secret("s"))) == [("BGPPeer/p", "PeersDisagree")]
+    items[1]["spec"]["extensions"] = {"wren.bgp/tcpAO": "1 s/k"}
+    assert said(plan("a", *TWO, OFF, *items, secret("s"))) == []
+
+
 def test_two_peers_that_join_the_same_nodes_alike() -> None:
     items = [
         peer("p", node="a", peerSelector="all()", password=with_password("s")),

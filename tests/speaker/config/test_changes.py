@@ -58,6 +58,7 @@ from speaker.config.plan import (
     Secret,
 )
 from speaker.config.requirements import Requirement
+from speaker.config.tcp_ao import Algorithm, MasterKey
 from speaker.config.views import describe
 from tests.support.resources import block, document, node, peer, plan, settings
 
@@ -66,6 +67,14 @@ TOR = {"peerIP": "10.9.0.1", "asNumber": 65000}
 BASE = plan("a", A, B, peer("tor", **TOR))
 NAME = "Global_10_9_0_1"
 RULE = Rule(Action.REJECT)
+
+USED: dict[str, Any] = {
+    "password": Secret(b"used"),
+    "tcp_ao": (MasterKey(2, 2, Algorithm.HMAC_SHA_1_96, Secret(b"used")),),
+}
+"""What has signed before."""
+
+USED_SINCE = {"password": "password from its next session on", "tcp_ao": "TCP-AO at once"}
 
 OTHER_VALUES: dict[str, Any] = {
     "name": NAME,
@@ -81,6 +90,7 @@ OTHER_VALUES: dict[str, Any] = {
     "rr_client": True,
     "cluster_id": 5,
     "password": Secret(b"hush"),
+    "tcp_ao": (MasterKey(1, 1, Algorithm.HMAC_SHA_1_96, Secret(b"hush")),),
     "ttl_security": 1,
     "allow_local_as": 1,
     "next_hop_mode": NextHopMode.SELF,
@@ -152,7 +162,7 @@ def test_every_field_of_a_peer_says_what_its_change_costs() -> None:
 @pytest.mark.parametrize("field", [name for name in ON_CHANGE if name != "name"])
 def test_a_changed_field_costs_what_it_says(field: str) -> None:
     # The first password costs more than any later one.
-    base = with_values(password=Secret(b"used")) if field == "password" else BASE
+    base = with_values(**{field: USED[field]}) if field in USED else BASE
     found = changes(base, edited(field))
     cost = ON_CHANGE[field]
     expected: list[str] = []
@@ -184,13 +194,14 @@ def test_a_reset_says_why_and_hides_passwords() -> None:
     assert change.describe() == f"resets the session of {NAME}: password"
 
 
-def test_only_the_first_password_costs_the_session() -> None:
-    """One that stands without is ended; one that stands with another goes on with that."""
-    used = with_values(password=Secret(b"used"))
-    for other in (edited("password"), BASE):
+@pytest.mark.parametrize("field", USED)
+def test_only_the_first_password_or_keys_cost_the_session(field: str) -> None:
+    assert kinds(changes(BASE, edited(field))) == ["ResetPeer"]
+    used = with_values(**{field: USED[field]})
+    for other in (edited(field), BASE):
         (change,) = changes(used, other)
-        assert change.describe() == f"{NAME} takes over password from its next session on; no reset"
-    assert kinds(changes(used, with_values(password=Secret(b"used")))) == []
+        assert change.describe() == f"{NAME} takes over {USED_SINCE[field]}; no reset"
+    assert kinds(changes(used, with_values(**{field: USED[field]}))) == []
 
 
 def test_a_reset_makes_gentler_changes_needless() -> None:

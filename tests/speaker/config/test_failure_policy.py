@@ -76,6 +76,11 @@ def test_a_peer_that_cannot_be_is_skipped_alone(
         ([bad(password=PASSWORD)], "NoPassword", DEGRADED),
         ([bad(password=PASSWORD), secret("hush", "other")], "NoPassword", DEGRADED),
         ([bad(password=PASSWORD), secret("hush\n")], "PasswordNewline", DEGRADED),
+        (
+            [bad(extensions={"wren.bgp/tcpAO": "1 other/k, 2 s/k"}), secret("hush")],
+            "NoKey",
+            DEGRADED,
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

@@ -663,6 +663,7 @@ def test_the_plan_as_json() -> None:
                 "rrClient": True,
                 "clusterID": "224.0.0.1",
                 "password": False,
+                "tcpAO": [],
                 "ttlSecurity": 0,
                 "allowLocalAS": 0,
                 "nextHopMode": "Auto",

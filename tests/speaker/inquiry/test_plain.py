@@ -473,9 +473,9 @@ async def test_a_session_that_is_held_down_for_want_of_its_password() -> None:
         bad = town.peer("bad", 12, 65012, node="r1", password=key)
         documents = [town.settings(), town.node("r1", 1), bad]
         router = await town.run(quick(resolve(resources(*documents), "r1", strict_secrets=True)))
-        words = "p12: the session is held down: its password is missing"
+        words = "p12: the session is held down: its password or key is missing"
         check(router, [Line(Absence.HELD, "10.1.0.0/16", words)])
-        with pytest.raises(ControlError, match="is held down: its password is missing"):
+        with pytest.raises(ControlError, match="is held down: its password or key is missing"):
             why(router, "10.1.0.0/16", "bad")
 
 

@@ -11,8 +11,8 @@ from speaker.net.drops import DropCounts, Drops, read
 from tests.support.tabletop import VirtualClock
 
 NETSTAT = """\
-TcpExt: SyncookiesSent TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure TCPAOBad TCPMinTTLDrop
-TcpExt: 7 1 20 300 5 9
+TcpExt: TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure TCPAOBad TCPAOGood TCPMinTTLDrop
+TcpExt: 1 20 300 4000 5 9
 IpExt: InNoRoutes
 IpExt: 9
 """
@@ -21,7 +21,7 @@ IpExt: 9
 def test_those_of_signatures_are_added_and_those_of_ttl_stand_beside(tmp_path: Path) -> None:
     counters = tmp_path / "netstat"
     counters.write_text(NETSTAT)
-    assert read(counters) == Drops(321, 9)
+    assert read(counters) == Drops(4321, 9)
 
 
 @pytest.mark.parametrize("text", ["", "TcpExt: SyncookiesSent\nTcpExt: 7\n"])

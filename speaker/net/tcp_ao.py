@@ -1,0 +1,273 @@
+"""TCP-AO by Linux: keys on sockets, which of them is used, and what came signed wrongly.
+
+A socket has any number of keys. On a listening one they go by the peer's address, and what is
+accepted has those of its peer; a segment of a peer that has keys is dropped when it is not signed
+by one of them. Of the keys of a connection one signs what we send (Current_key), and of one the
+peer is asked to sign by it (RNext_key): it goes on with that as soon as it has it. So a key is
+rolled over without a loss: add it at both ends, put it first at both, then take the old one away.
+
+The kernel has it from Linux 6.7 on where it is built with CONFIG_TCP_AO; `lacking` tries that out.
+
+Standards: RFC 5925 §3.1, §3.3, §6.1, §7.5.2; Linux's ``include/uapi/linux/tcp.h``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import socket
+import struct
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from speaker.config.tcp_ao import Algorithm, MasterKey
+from speaker.net.sockopts import storage
+
+ADD_KEY, DEL_KEY, INFO = 38, 39, 40
+"""TCP_AO_ADD_KEY, TCP_AO_DEL_KEY, TCP_AO_INFO."""
+
+_ADD: Final = struct.Struct("=128s64siIHBBBBBB80s")
+"""struct tcp_ao_add: address, algorithm, interface, flags, reserved, prefix length, send id,
+receive id, octets of the MAC, flags of the key, octets of the key, the key."""
+_DEL: Final = struct.Struct("=128siIHBBBBBB")
+"""struct tcp_ao_del: address, interface, flags, reserved, prefix length, send id, receive id,
+Current_key, RNext_key, flags of the key."""
+_INFO: Final = struct.Struct("=IHBBQQQQQ")
+"""struct tcp_ao_info_opt: flags, reserved, Current_key, RNext_key, and five counters of segments:
+good, bad, by an unknown key, unsigned, ICMP ignored."""
+
+_SET_CURRENT, _SET_RNEXT = 1, 2
+"""Bits of the flags, the first of the bit field being the lowest as on all that Wren runs on."""
+
+_BY_LINUX: Final = {
+    Algorithm.HMAC_SHA_1_96: (b"hmac(sha1)", 12),
+    Algorithm.AES_128_CMAC_96: (b"cmac(aes128)", 12),
+    Algorithm.HMAC_SHA_256_128: (b"hmac(sha256)", 16),
+}
+"""Linux's name of the MAC, and how many octets of it are sent."""
+
+
+class Signing(NamedTuple):
+    """How a connection is signed.
+
+    Attributes:
+        current: send id of the key by which we sign.
+        asked: receive id of the key that the peer is asked to sign by.
+        good: segments that came signed well.
+        bad: segments that were dropped for their signature, the key that they name, or the lack of
+            both.
+    """
+
+    current: int
+    asked: int
+    good: int
+    bad: int
+
+
+def add(sock: socket.socket, address: str, key: MasterKey, *, first: bool = False) -> None:
+    """Give a socket a key.
+
+    Args:
+        sock: listening, or not connected yet, or connected by TCP-AO.
+        address: the peer's, as text; a zone does not count.
+        key: any.
+        first: sign by it, and ask the peer to; not on a listening socket.
+
+    Raises:
+        OSError: EEXIST if it has one with these ids; ENOPROTOOPT without TCP-AO in the kernel.
+    """
+    algorithm, length = _BY_LINUX[key.algorithm]
+    octets = key.octets.reveal()
+    flags = _SET_CURRENT | _SET_RNEXT if first else 0
+    ids = (key.send_id, key.receive_id)
+    data = _ADD.pack(
+        *(storage(address), algorithm, 0, flags, 0, _bits(address)),
+        *(*ids, length, 0, len(octets), octets),
+    )
+    set_option(sock, ADD_KEY, data)
+
+
+def remove(sock: socket.socket, address: str, key: MasterKey) -> None:
+    """Take a key away.
+
+    Raises:
+        OSError: EBUSY while the connection uses it, ENOENT if it is not there.
+    """
+    _remove(sock, address, key.send_id, key.receive_id)
+
+
+def _remove(sock: socket.socket, address: str, send_id: int, receive_id: int) -> None:
+    ids = (send_id, receive_id)
+    data = _DEL.pack(storage(address), 0, 0, 0, _bits(address), *ids, 0, 0, 0)
+    set_option(sock, DEL_KEY, data)
+
+
+def _bits(address: str) -> int:
+    return 128 if ":" in address else 32
+
+
+def ask_for(sock: socket.socket, key: MasterKey) -> None:
+    """Ask the peer to sign by a key that the connection has (RFC 5925 §6.1, RNext_key)."""
+    data = _INFO.pack(_SET_RNEXT, 0, 0, key.receive_id, 0, 0, 0, 0, 0)
+    set_option(sock, INFO, data)
+
+
+def signing(sock: socket.socket) -> Signing | None:
+    """Tell how a connection is signed; None if it is not signed by TCP-AO."""
+    data = get_info(sock)
+    if data is None:
+        return None
+    _, _, current, asked, good, *bad, _ = _INFO.unpack(data)
+    return Signing(current, asked, good, sum(bad))
+
+
+def set_option(sock: socket.socket, option: int, data: bytes) -> None:
+    """Set an option of TCP; a place of its own, because not every kernel has these."""
+    sock.setsockopt(socket.IPPROTO_TCP, option, data)
+
+
+def get_info(sock: socket.socket) -> bytes | None:
+    """Give TCP_AO_INFO of a socket, None where it has no keys.
+
+    The kernel wants to find zeroes where it writes, which `socket.getsockopt` does not promise.
+    """
+    buffer = ctypes.create_string_buffer(_INFO.size)
+    size = ctypes.c_uint32(_INFO.size)
+    level = socket.IPPROTO_TCP
+    failed = _libc.getsockopt(sock.fileno(), level, INFO, buffer, ctypes.byref(size))
+    return None if failed else buffer.raw
+
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def replace(
+    door: socket.socket, address: str, before: Iterable[MasterKey], after: Iterable[MasterKey]
+) -> None:
+    """Give a listening socket other keys for a peer; whatever has the same ids gives way.
+
+    Raises:
+        OSError: there is no room for them.
+    """
+    gone, came = _minus(before, after), _minus(after, before)
+    for key in gone:
+        try:
+            remove(door, address, key)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+    for key in came:
+        try:
+            add(door, address, key)
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            _make_way(door, address, key)
+            add(door, address, key)
+
+
+def _make_way(door: socket.socket, address: str, key: MasterKey) -> None:
+    """Take away what the run before has left on a socket under the same ids.
+
+    The kernel would list the keys with their octets, which are better left where they are.
+    """
+    for other in range(256):
+        for ids in ((key.send_id, other), (other, key.receive_id)):
+            with contextlib.suppress(OSError):
+                _remove(door, address, *ids)
+
+
+def adopt(sock: socket.socket, address: str, keys: tuple[MasterKey, ...]) -> None:
+    """See to the keys of an accepted connection: they may have changed since its SYN.
+
+    Raises:
+        OSError: it is not signed, or by a key that is none of these.
+    """
+    now = signing(sock)
+    if now is None or now.current not in {key.send_id for key in keys}:
+        raise OSError(errno.EKEYREJECTED, os.strerror(errno.EKEYREJECTED))
+    for key in keys:
+        try:
+            add(sock, address, key)
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise
+    ask_for(sock, keys[0])
+
+
+def roll_over(
+    sock: socket.socket, address: str, before: tuple[MasterKey, ...], after: tuple[MasterKey, ...]
+) -> tuple[MasterKey, ...]:
+    """Give a connection that stands other keys, as far as it goes without a loss.
+
+    What comes anew is added, the first is asked for, and what goes is taken away unless the
+    connection uses it: the peer has not followed yet. A key whose octets have changed stays as it
+    is, because the ids are taken.
+
+    Args:
+        sock: connected by TCP-AO.
+        address: of the peer.
+        before: the keys that it has.
+        after: those that it is to have; none for no others.
+
+    Returns:
+        The keys that it has now.
+    """
+    if not after:
+        return before
+    has = [*before]
+    for key in _minus(after, before):
+        if not any(_same_ids(key, other) for other in has):
+            add(sock, address, key)
+            has.append(key)
+    if after[0] in has:
+        ask_for(sock, after[0])
+    for key in _minus(before, after):
+        if any(_same_ids(key, other) for other in after):
+            continue
+        try:
+            remove(sock, address, key)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        else:
+            has.remove(key)
+    return tuple(has)
+
+
+def _same_ids(one: MasterKey, other: MasterKey) -> bool:
+    return one.send_id == other.send_id or one.receive_id == other.receive_id
+
+
+def _minus(these: Iterable[MasterKey], those: Iterable[MasterKey]) -> list[MasterKey]:
+    taken = set(those)
+    return [key for key in these if key not in taken]
+
+
+def lacking() -> str:
+    """Say what the kernel lacks for TCP-AO, and what to do; empty if it has all.
+
+    It is tried out by a key on a socket of our own.
+    """
+    with socket.socket() as sock:
+        try:
+            set_option(sock, ADD_KEY, bytes(_ADD.size))
+        except OSError as error:
+            if error.errno == errno.ENOPROTOOPT:
+                return (
+                    f"this kernel (Linux {platform.release()}) has no TCP-AO: it needs 6.7 or later"
+                    " with CONFIG_TCP_AO; boot such a kernel, or have a password (TCP MD5) at both"
+                    " ends instead"
+                )
+            # It knows the option, and dislikes the key without an address that it was shown.
+    return ""
+
+
+def explained(error: OSError) -> str:
+    """Say why keys could not be set; the caller knows about room."""
+    if error.errno == errno.ENOENT:
+        return "the kernel lacks the algorithm of a TCP-AO key (CONFIG_CRYPTO_HMAC, CRYPTO_CMAC)"
+    return f"its TCP-AO keys cannot be set: {os.strerror(error.errno or 0)}"
