@@ -47,6 +47,7 @@ from speaker.orders import disable, drain, enable, refresh, undrain
 from speaker.origin_views import rpki, validity
 from speaker.remembrance import Remembrance, recalled
 from speaker.resource_status import ResourceStatus
+from speaker.route_views import RouteViews
 from speaker.run_options import RunOptions
 from speaker.service_manager import ServiceManager
 from speaker.speaker import Speaker
@@ -134,6 +135,7 @@ class Daemon:
             self._router = router
             drainage = self._drainage = Drainage(router)
             status = Status(router, os.getpid(), drainage.conditions)
+            views = RouteViews(router)
             handover = Handover(router, options.marks, drainage, self._stop.set)
             self._handover = handover
             self._supervision = Supervision(self._manager, router)
@@ -144,12 +146,12 @@ class Daemon:
                 {
                     "status": lambda request: status.status(),
                     "peer": lambda request: status.peer_detail(str(request.get("name", ""))),
-                    "routes": status.routes,
+                    "routes": views.routes,
                     "why": lambda request: _why(router, request),
                     "rpki": lambda request: rpki(router),
                     "bfd": lambda request: router.watches.view(),
                     "validity": lambda request: validity(router, request),
-                    "heard": lambda request: status.heard(),
+                    "heard": lambda request: views.heard(),
                     "resources": lambda request: self._resources(status, request),
                     "forecast": self._forecast,
                     "refresh": lambda request: refresh(router, request),

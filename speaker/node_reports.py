@@ -20,6 +20,7 @@ from speaker.control.views import RouteView
 from speaker.datastore.edition import editing
 from speaker.errors import ConfigError
 from speaker.node_status import Report, last_updated, report_of
+from speaker.route_views import RouteViews
 from speaker.speaker import Speaker
 from speaker.status import Status
 
@@ -53,6 +54,7 @@ class NodeReports:
         self._datastore = datastore
         self._router = router
         self._status = status
+        self._views = RouteViews(router)
         self._settled = settled
         self._changed_at = router.clock.wall()
         self._tasks: dict[str, tuple[CalicoNodeStatusSpec, asyncio.Task[None]]] = {}
@@ -103,7 +105,7 @@ class NodeReports:
     async def _look(self, classes: list[StatusClass]) -> Report:
         routes: list[RouteView] = []
         if StatusClass.ROUTES in classes:
-            for chunk in self._status.routes({}):
+            for chunk in self._views.routes({}):
                 routes += chunk["routes"]
                 if len(routes) > MAX_ROUTES:
                     log.report_cut(MAX_ROUTES)

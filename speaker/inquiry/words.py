@@ -9,7 +9,7 @@ from policy.attributes import PathAttributes
 from policy.path import Hop, Source, SourceKind
 from speaker.kernel.routes import Forwarding
 from speaker.rib.underlay import KernelRoute, RouteKind
-from speaker.status import way_text
+from speaker.route_views import way_text
 from speaker.wire.describe import describe
 
 _PROTOCOLS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fsm.family import IPV4_UNICAST
 from policy.prefix import parse_prefix
 from speaker.rib.adj_rib_in_paths import MAX_PATHS
+from speaker.route_views import RouteViews
 from speaker.speaker import Speaker
 from speaker.status import Status
 from tests.support.routers import Town, best, is_up, on_both_loops, on_uvloop, peer_at, until
@@ -46,7 +47,7 @@ def withdraw(peer: ScriptedPeer, number: int, *prefixes: str) -> None:
 def paths_to(router: Speaker, text: str = ONE) -> list[tuple[list[int], str, bool]]:
     """Give identifiers, AS_PATH and whether it is the best, of each path, best first."""
     routes = [
-        route for chunk in Status(router, 0).routes({"prefix": text}) for route in chunk["routes"]
+        route for chunk in RouteViews(router).routes({"prefix": text}) for route in chunk["routes"]
     ]
     return [(route["pathIDs"], route["asPath"], route["best"]) for route in routes]
 

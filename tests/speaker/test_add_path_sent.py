@@ -5,6 +5,7 @@ from __future__ import annotations
 from fsm.family import IPV4_UNICAST
 from policy.prefix import parse_prefix
 from speaker.config.plan import Plan
+from speaker.route_views import RouteViews
 from speaker.speaker import Speaker
 from speaker.status import Status
 from tests.support import resources
@@ -16,7 +17,7 @@ PREFIX, OTHER = "10.1.0.0/16", "10.2.0.0/16"
 
 def paths(router: Speaker, text: str = PREFIX) -> dict[int, str]:
     """Give the AS_PATHs that other routers have told, by identifier; 0 is one without."""
-    chunks = Status(router, 0).routes({"prefix": text})
+    chunks = RouteViews(router).routes({"prefix": text})
     told = [route for chunk in chunks for route in chunk["routes"] if route["nextHop"]]
     return {number: route["asPath"] for route in told for number in route["pathIDs"] or [0]}
 

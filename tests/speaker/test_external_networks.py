@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from speaker.config.plan import Plan
-from speaker.status import Status
+from speaker.route_views import RouteViews
 from tests.support.routers import Town, best, on_both_loops, on_uvloop, peer_at, until, uptimes
 from tests.support.tabletop import TabletopSpeaker
 
@@ -33,7 +33,7 @@ async def test_routes_of_a_network_are_told_to_nobody_and_stand_apart() -> None:
         assert best(router) == {
             prefix: peer_at(router, 12).name for prefix in ("10.1.0.0/16", "10.3.0.0/16")
         }
-        [chunk] = Status(router, 1).routes({"prefix": "10.2.0.0/16"})
+        [chunk] = RouteViews(router).routes({"prefix": "10.2.0.0/16"})
         assert [(r["peer"], r["table"]) for r in chunk["routes"]] == [
             (peer_at(router, 11).name, 500)
         ]

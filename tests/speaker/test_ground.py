@@ -19,6 +19,7 @@ from speaker.kernel.routes import (
     RoutesRefused,
     RoutesRepaired,
 )
+from speaker.route_views import RouteViews
 from speaker.status import Status
 from tests.support.routers import (
     AS,
@@ -217,7 +218,7 @@ async def test_foreign_routes_inside_a_pool_are_told_and_never_installed() -> No
         unknown = replace(route("10.65.12.0/24"), hops=(Hop(44),))
         kernel.tell(RoutesChanged(Afi.IPV4, ((unknown.nlri, (unknown,)),)))
         await peer.until(lambda: "10.65.12.0/24" in peer.table)
-        [shown] = Status(router, 1).routes({"prefix": "10.65.12.0/24"})
+        [shown] = RouteViews(router).routes({"prefix": "10.65.12.0/24"})
         assert shown["routes"][0]["via"] == []
         assert kernel.seen() == {}
 

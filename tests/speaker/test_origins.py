@@ -18,9 +18,9 @@ from speaker.foresight import Foresight
 from speaker.notices import CacheChanged
 from speaker.origin_views import rpki, validity
 from speaker.origins import MANY
+from speaker.route_views import RouteViews
 from speaker.rpki.pdus import CacheResponse, ErrorCode, PrefixPdu, SerialNotify, encode
 from speaker.speaker import Speaker
-from speaker.status import Status
 from tests.support.resources import document
 from tests.support.routers import Town, best, on_both_loops, on_uvloop, table_of, until, uptimes
 from tests.support.scripted_cache import ScriptedCache, vrp
@@ -388,7 +388,7 @@ async def test_what_is_said_of_a_prefix_is_told_with_the_routes_that_were_reject
         assert cache["vrps"] == {"ipv4": 2, "ipv6": 0}
         assert (cache["state"], cache["sessionID"], cache["serial"]) == ("up", 7, 1)
         assert cache["intervals"] == {"refresh": 3600, "retry": 600, "expire": 7200}
-        [chunk] = Status(here.router, 1).routes({})
+        [chunk] = RouteViews(here.router).routes({})
         assert {route["prefix"]: route["rpki"] for route in chunk["routes"]} == {
             VALID: "Valid",
             UNKNOWN: "NotFound",

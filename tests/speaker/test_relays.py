@@ -11,6 +11,7 @@ from fsm.family import NAMES, Family
 from speaker.config.keys import PolicyMode
 from speaker.errors import ConfigError
 from speaker.peer import Peer
+from speaker.route_views import RouteViews
 from speaker.speaker import Speaker
 from speaker.status import Status
 from tests.support.relayed import (
@@ -479,8 +480,8 @@ async def test_relayed_routes_are_shown_decoded() -> None:
         reflector, teller, hearer = await two_clients(town)
         teller.tell(VPN4, vpn(NET), next_hop=FROM, more=TARGET)
         await hearer.until(lambda: (VPN4, vpn(NET)) in hearer.routes)
-        status = Status(reflector.router, 1)
-        [chunk] = status.routes({"family": "ipv4-vpn", "all": True})
+        views = RouteViews(reflector.router)
+        [chunk] = views.routes({"family": "ipv4-vpn", "all": True})
         [route] = chunk["routes"]
         assert (route["prefix"], route["family"], route["nextHop"]) == (
             "10.1.2.0/24 label 100 rd 65000:1",
@@ -494,7 +495,7 @@ async def test_relayed_routes_are_shown_decoded() -> None:
         assert route["attributes"]["NEXT_HOP"] == "10.0.0.9"
         assert route["attributes"]["EXTENDED_COMMUNITIES"] == "target:65000:1"
         for request in ({}, {"family": "ipv6-vpn"}, {"prefix": "10.1.2.0/24"}):
-            assert list(status.routes(request)) == [{"routes": []}]
+            assert list(views.routes(request)) == [{"routes": []}]
 
 
 @on_uvloop

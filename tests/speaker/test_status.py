@@ -10,7 +10,8 @@ import pytest
 from policy.resilience import Resilience
 from speaker.control.protocol import ControlError
 from speaker.kernel.routes import KernelFacts
-from speaker.status import CHUNK, Status
+from speaker.route_views import RouteViews
+from speaker.status import Status
 from tests.support.routers import (
     Town,
     best,
@@ -19,7 +20,6 @@ from tests.support.routers import (
     on_both_loops,
     on_uvloop,
     peer_at,
-    table_of,
     until,
 )
 from tests.support.scripted_peer import message
@@ -78,43 +78,6 @@ async def test_why_a_session_fell_is_told_with_its_history() -> None:
 
 
 @on_both_loops
-async def test_routes_come_best_first_with_the_reason_of_each_loser() -> None:
-    async with Town() as town:
-        router = await town.run_for_strangers(2)
-        one, two = await town.join(11), await town.join(12)
-        one.announce("10.1.0.0/16", path=(65011, 7))
-        two.announce("10.1.0.0/16", communities=[(1, 2)])
-        await one.until(lambda: one.table)
-        status = Status(router, 1)
-        [chunk] = status.routes({"prefix": "10.1.0.0/16"})
-        first, second = chunk["routes"]
-        assert (first["best"], first["peer"]) == (True, peer_at(router, 12).name)
-        assert (first["asPath"], first["communities"]) == ("65012", ["1:2"])
-        assert first["reason"] == "best"
-        assert second["best"] is False
-        assert "AS" in second["reason"]
-        [chunk] = status.routes({"peer": peer_at(router, 11).name})
-        assert [route["asPath"] for route in chunk["routes"]] == ["65011 7"]
-        [chunk] = status.routes({"prefix": "10.99.0.0/16"})
-        assert chunk["routes"] == []
-        with pytest.raises(ControlError, match="is no prefix"):
-            list(status.routes({"prefix": "fish"}))
-
-
-@on_both_loops
-async def test_many_routes_come_in_slices_and_no_more_than_asked() -> None:
-    async with Town() as town:
-        router = await town.run_for_strangers()
-        peer = await town.join()
-        peer.announce(*table_of(2 * CHUNK + 1))
-        await until(lambda: len(best(router)) == 2 * CHUNK + 1)
-        status = Status(router, 1)
-        assert [len(chunk["routes"]) for chunk in status.routes({})] == [CHUNK, CHUNK, 1]
-        assert sum(len(chunk["routes"]) for chunk in status.routes({"limit": 7})) == 7
-        assert sum(len(chunk["routes"]) for chunk in status.routes({"family": "ipv6"})) == 0
-
-
-@on_both_loops
 async def test_what_is_in_the_kernel_and_what_is_not() -> None:
     async with Town() as town:
         router = TabletopSpeaker(town.plan_for_strangers())
@@ -122,8 +85,8 @@ async def test_what_is_in_the_kernel_and_what_is_not() -> None:
         peer = await town.join()
         peer.announce("10.1.0.0/16", next_hop="10.0.2.11")
         await until(lambda: router.tabletop.seen())
-        status = Status(router, 1)
-        [chunk] = status.routes({})
+        status, views = Status(router, 1), RouteViews(router)
+        [chunk] = views.routes({})
         assert chunk["routes"][0]["kernel"] == "installed"
         assert chunk["routes"][0]["interface"] == "eth2"
         assert status.status()["kernel"]["installed"] == {"ipv4": 1, "ipv6": 0}
@@ -133,7 +96,7 @@ async def test_what_is_in_the_kernel_and_what_is_not() -> None:
         assert status.status()["kernel"]["nexthopObjects"]
         assert status.status()["kernel"]["nexthopCompatMode"] == 0
         router.tabletop.table.clear()
-        [chunk] = status.routes({})
+        [chunk] = views.routes({})
         assert chunk["routes"][0]["kernel"].startswith("not installed")
 
 

@@ -12,8 +12,8 @@ from policy.calico import KernelAction
 from policy.path import SourceKind
 from policy.prefix import Nlri
 from speaker.errors import ConfigError
+from speaker.route_views import RouteViews
 from speaker.speaker import Speaker
-from speaker.status import Status
 from speaker.trials.dumps import from_daemon
 from speaker.trials.node import Heard, TrialNode
 from tests.support import resources as documents
@@ -69,7 +69,7 @@ async def test_what_is_judged_on_trial_is_what_a_router_does(policy: str) -> Non
         router = await furnished(town, policy)
         trial = TrialNode(router.plan)
         looked = 0
-        for told in from_daemon(Status(router, 1).heard()):
+        for told in from_daemon(RouteViews(router).heard()):
             if told.kind is not SourceKind.BGP:
                 continue
             session = trial.session(told.source)
