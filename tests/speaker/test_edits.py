@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fsm.bfd.authentication import AuthType
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from policy.calico import Pool
 from policy.filters import Action, Rule
@@ -16,6 +17,7 @@ from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from policy.roles import Role
 from speaker.config.add_path import AddPathMode
+from speaker.config.bfd_keys import BfdAuthentication, BfdTimers
 from speaker.config.changes import ON_CHANGE, RenamePeer, SetListen, SetMode, SetPolicy
 from speaker.config.key_values import AigpMode, BlackholeMode
 from speaker.config.limits import LimitAction, PrefixLimit
@@ -157,6 +159,11 @@ EDITS: dict[str, Edit] = {
     "software_version": Edit(True),
     "weight": Edit(3),
     "bfd": Edit(True),
+    "bfd_hops": Edit(3),
+    "bfd_timers": Edit(BfdTimers(send=0.3)),
+    "bfd_auth": Edit(BfdAuthentication(AuthType.KEYED_SHA1, ((1, Secret(b"hush")),))),
+    "bfd_strict": Edit(30.0),
+    "bfd_lacks": Edit("its key is nowhere"),
     "gateway_mode": Edit(GatewayMode.DIRECT, _asked_again),
     "table": Edit(500),
     "extensions": Edit((("colour", "green"),)),
