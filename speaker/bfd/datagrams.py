@@ -1,4 +1,4 @@
-"""The sockets of BFD: one to hear by for each family and kind, one to send from for each session.
+"""What comes, as the system tells it, and the socket that a session sends from.
 
 The TTL or hop limit is told with each packet: Linux heeds IP_MINTTL for TCP alone.
 
@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from struct import Struct
 from typing import TypeAlias, cast
 
+from speaker.bfd.sorting import TTL
 from speaker.bfd.words import Watch
 
 SINGLE_HOP, MULTIHOP = 3784, 4784
@@ -23,15 +24,10 @@ SINGLE_HOP, MULTIHOP = 3784, 4784
 SOURCE_PORTS = (49152, 65535)
 """RFC 5881 §4."""
 
-TTL = 255
 CS6 = 0xC0
 """The DSCP of network control, as the octet on the wire."""
 
-RECEIVE_BUFFER = 256 * 1024
-"""Octets that wait to be read; some hundred packets."""
-
-_LONGEST = 128
-_IP_PKTINFO, _IP_RECVTTL = 8, 12
+IP_PKTINFO = 8  # linux/in.h
 _IPV4_INFO = Struct("@I4s4s")
 _IPV6_INFO = Struct("@16sI")
 _INT = Struct("@i")
@@ -40,6 +36,9 @@ _TRIES = 64
 
 Raw: TypeAlias = tuple[bytes, tuple[object, ...]]
 """A packet, and the way by which it came as the system tells it: two are the same, or not."""
+
+
+_Way: TypeAlias = tuple[bool, tuple[str, int], list[tuple[int, int, bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,63 +61,22 @@ class Datagram:
     way: tuple[object, ...] = ()
 
 
-class Receiver:
-    """A socket that hears for all sessions of a family and kind.
-
-    Raises:
-        OSError: the port cannot be had.
-    """
-
-    def __init__(self, family: socket.AddressFamily, *, multihop: bool) -> None:
-        self._is_ipv6 = family == socket.AF_INET6
-        self._multihop = multihop
-        self._socket = made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            if self._is_ipv6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
-            else:
-                made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-                made.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
-            made.bind(("", MULTIHOP if multihop else SINGLE_HOP))
-        except OSError:
-            made.close()
-            raise
-
-    def fileno(self) -> int:
-        """Tell the descriptor to wait for."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Hear nothing more."""
-        self._socket.close()
-
-    def receive(self) -> Raw | None:
-        """Read the next packet; None if none waits."""
-        try:
-            octets, ancillary, _, where = self._socket.recvmsg(_LONGEST, 128)
-        except (BlockingIOError, InterruptedError):
-            return None
-        return octets, (self._multihop, where, ancillary)
-
-    def understand(self, raw: Raw) -> Datagram:
-        """Say what the system told of a packet."""
-        octets, way = raw
-        where, ancillary = cast("tuple[tuple[str, int], list[tuple[int, int, bytes]]]", way[1:])
-        destination, interface, ttl = "", 0, 0
-        for _, kind, data in ancillary:
-            if len(data) == _INT.size:
-                ttl = _INT.unpack(data)[0]
-            elif self._is_ipv6 and kind == socket.IPV6_PKTINFO:
-                packed, interface = _IPV6_INFO.unpack(data)
-                destination = str(ip_address(packed))
-            elif kind == _IP_PKTINFO:
-                interface, _, packed = _IPV4_INFO.unpack(data)
-                destination = str(ip_address(packed))
-        source = where[0].partition("%")[0]
-        return Datagram(octets, source, destination, interface, ttl, self._multihop, way)
+def understand(raw: Raw) -> Datagram:
+    """Say what the system told of a packet."""
+    octets, way = raw
+    multihop, where, ancillary = cast("_Way", way)
+    destination, interface, ttl = "", 0, 0
+    for level, kind, data in ancillary:
+        if len(data) == _INT.size:
+            ttl = _INT.unpack(data)[0]
+        elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            packed, interface = _IPV6_INFO.unpack(data)
+            destination = str(ip_address(packed))
+        elif kind == IP_PKTINFO:
+            interface, _, packed = _IPV4_INFO.unpack(data)
+            destination = str(ip_address(packed))
+    source = where[0].partition("%")[0]
+    return Datagram(octets, source, destination, interface, ttl, multihop, way)
 
 
 class Sender:

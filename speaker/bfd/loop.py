@@ -21,7 +21,8 @@ from bisect import bisect_left
 from contextlib import suppress
 from typing import Any
 
-from speaker.bfd.datagrams import Receiver
+from speaker.bfd.datagrams import Raw, understand
+from speaker.bfd.ears import Ears
 from speaker.bfd.watching import (
     GAPS,
     Watched,
@@ -32,15 +33,8 @@ from speaker.bfd.watching import (
 )
 from speaker.bfd.words import MAX_LINE, decode_line, encode_line, watch_of
 
-LATENESS = (0.001, 0.005, 0.02, 0.1, 0.5)
+LATENESS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper ends of the histogram of how late the process woke up, in seconds."""
-
-BUDGET = 4096
-"""Packets that are read of one socket at once: more than its buffer holds."""
-
-KINDS = [
-    (family, multihop) for family in (socket.AF_INET, socket.AF_INET6) for multihop in (False, True)
-]
 
 
 class Loop:
@@ -56,12 +50,12 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._selector.register(pair, selectors.EVENT_READ)
         self._watching = Watching(time.monotonic, time.time, self._moved)
-        self._receivers: dict[tuple[socket.AddressFamily, bool], Receiver] = {}
+        self._ears = Ears(self._selector, self._take)
         self._line = b""
         self._unsent = bytearray()
         self._changed: dict[str, Watched] = {}
         self._lateness = [0] * (len(LATENESS) + 1)
-        self._trouble = ""
+        self._latest = 0.0
         self._is_leaving = False
 
     def run(self) -> None:
@@ -76,41 +70,29 @@ class Loop:
         """Serve until the speaker is gone and the peers know it."""
         while not self._is_leaving or len(self._watching):
             self._turn()
-        for receiver in self._receivers.values():
-            receiver.close()
+        self._ears.close()
         self._selector.close()
 
     def _turn(self) -> None:
         planned = self._watching.next_deadline()
-        timeout = None if planned is None else max(0.0, planned - time.monotonic())
+        moment = _first(planned, self._ears.deadline)
+        timeout = None if moment is None else max(0.0, moment - time.monotonic())
         ready = self._selector.select(timeout)
         woke = time.monotonic()
         if planned is not None and woke >= planned:
-            self._lateness[bisect_left(LATENESS, woke - planned)] += 1
-        for key, _ in ready:
-            if isinstance(key.data, Receiver):
-                self._read(key.data)
+            late = woke - planned
+            self._lateness[bisect_left(LATENESS, late)] += 1
+            self._latest = max(self._latest, late)
+        self._ears.hear(ready, woke)
         for key, _ in ready:
             if key.fileobj is self._pair and not self._is_leaving:
                 self._hear()
-        self._watching.tick(woke, self._read_all)
+        self._watching.tick(woke, self._ears.hear_all)
         self._tell()
 
-    def _read_all(self) -> None:
-        for receiver in self._receivers.values():
-            self._read(receiver)
-
-    def _read(self, receiver: Receiver) -> None:
-        for _ in range(BUDGET):
-            try:
-                raw = receiver.receive()
-            except OSError as error:
-                self._trouble = str(error)
-                return
-            if raw is None:
-                return
-            if not self._watching.take_again(raw):
-                self._watching.take(receiver.understand(raw))
+    def _take(self, raw: Raw) -> None:
+        if not self._watching.take_again(raw):
+            self._watching.take(understand(raw))
 
     def _hear(self) -> None:
         """Take what the speaker says."""
@@ -136,26 +118,12 @@ class Loop:
     def _obey(self, said: dict[str, Any]) -> None:
         match said["word"]:
             case "watch":
-                self._listen()
                 self._watching.watch(watch_of(said["session"]), former_of(said["former"]))
+                self._ears.open(self._watching.tags, time.monotonic())
             case "unwatch":
                 self._watching.unwatch(said["name"])
             case "show":
                 self._say(encode_line("sessions", **self._shown()))
-
-    def _listen(self) -> None:
-        """Open the sockets to hear by; those that cannot be had are tried again next time."""
-        for family, multihop in KINDS:
-            if (family, multihop) in self._receivers:
-                continue
-            try:
-                receiver = Receiver(family, multihop=multihop)
-            except OSError as error:
-                if family == socket.AF_INET:
-                    self._trouble = f"cannot hear BFD packets: {(error.strerror or '').lower()}"
-                continue
-            self._receivers[family, multihop] = receiver
-            self._selector.register(receiver, selectors.EVENT_READ, receiver)
 
     def _shown(self) -> dict[str, Any]:
         watching = self._watching
@@ -166,9 +134,11 @@ class Loop:
                 "spared": watching.spared,
                 "lateness": self._lateness,
                 "latenessBounds": LATENESS,
+                "latest": self._latest,
                 "gapBounds": GAPS,
                 "discarded": {why.value: number for why, number in watching.discards.items()},
-                "trouble": self._trouble,
+                "unread": self._ears.unread(),
+                "trouble": self._ears.trouble,
             },
         }
 
@@ -188,6 +158,12 @@ class Loop:
             del self._unsent[: self._pair.send(self._unsent)]
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
         self._selector.modify(self._pair, events)
+
+
+def _first(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _hurry() -> str:

@@ -23,7 +23,8 @@ from typing import Any
 from fsm.bfd import BfdSession, BfdState, ControlPacket, Diagnostic, Discard, Moved, Send
 from fsm.bfd.packet import decode, encode
 from fsm.bfd.session import MICROSECONDS, Effect
-from speaker.bfd.datagrams import TTL, Datagram, Raw, Sender
+from speaker.bfd.datagrams import Datagram, Raw, Sender
+from speaker.bfd.sorting import TAG_BITS, TTL
 from speaker.bfd.words import Watch
 
 LINGER = 3.0
@@ -103,6 +104,11 @@ class Watching:
         clock: gives monotonic seconds.
         wall: gives seconds since the epoch.
         tell: called with a session whose state is another.
+
+    Attributes:
+        discards: packets that were nobody's, by reason.
+        spared: how often a packet lay unread when its session's detection time was over.
+        tags: upper halves of our discriminators.
     """
 
     def __init__(
@@ -120,6 +126,8 @@ class Watching:
         self._heap: list[tuple[float, int, Watched]] = []
         self._order = count()
         self._steady: dict[bytes, Watched] = {}
+        self._tag = 0
+        self.tags: set[int] = set()
         self.discards: Counter[Discard] = Counter()
         self.spared = 0
 
@@ -183,8 +191,11 @@ class Watching:
             if other.ends_at is not None and other.watch.place == watch.place:
                 # Its AdminDown would take the new session down at the peer's end.
                 self._forget(other)
+        # Of the process before us, if we go on with its sessions.
+        self._tag = self._tag or discriminator >> TAG_BITS or random.getrandbits(TAG_BITS) or 1
         while not discriminator or discriminator in self._by_discriminator:
-            discriminator = random.getrandbits(32)
+            discriminator = self._tag << TAG_BITS | random.getrandbits(TAG_BITS)
+        self.tags.add(discriminator >> TAG_BITS)
         made = Watched(watch, discriminator, self._wall())
         self._by_name[watch.name] = self._by_discriminator[discriminator] = made
         self._by_peer.setdefault(watch.peer, []).append(made)

@@ -94,18 +94,31 @@ def show_counts(counts: dict[str, int]) -> str:
 
 def show_process(process: BfdProcessView) -> str:
     """Say in one line how late the process ran."""
-    bounds = [f"{bound * 1000:g}ms" for bound in process["latenessBounds"]]
-    late = [
-        f"{count} by more than {bound}"
-        for bound, count in zip(bounds, process["lateness"][1:], strict=True)
-        if count
-    ]
-    words = [
-        f"process {process['pid']} woke up {sum(process['lateness'])} times",
-        "late " + ", ".join(late) if late else "never late",
-    ]
+    wakings = sum(process["lateness"])
+    words = [f"process {process['pid']} woke up {wakings} times"]
+    if wakings:
+        usual, seldom = (late_at_most(process, share) for share in (0.5, 0.99))
+        words[0] += (
+            f", half of them within {usual}, 99 % within {seldom},"
+            f" the last of all {process['latest'] * 1000:.1f}ms late"
+        )
     if process["spared"]:
         words.append(f"{process['spared']} times a peer's packet lay unread, which cost nothing")
+    unread = process["unread"]
+    if unread["ours"]:
+        words.append(f"{unread['ours']} packets of peers are lost, since the buffer was full")
+    if strangers := unread["first"] + unread["junk"]:
+        words.append(f"{strangers} packets of strangers were dropped unread")
     if process["trouble"]:
         words.append(process["trouble"])
     return "; ".join(words)
+
+
+def late_at_most(process: BfdProcessView, share: float) -> str:
+    """Say how late the process was in so many cases, by the upper end of the histogram."""
+    wanted, seen = share * sum(process["lateness"]), 0
+    for bound, count in zip(process["latenessBounds"], process["lateness"], strict=False):
+        seen += count
+        if seen >= wanted:
+            return f"{bound * 1000:g}ms"
+    return f"{process['latest'] * 1000:.1f}ms"

@@ -448,16 +448,21 @@ class BfdSessionView(TypedDict):
 class BfdProcessView(TypedDict):
     """The process that sends and hears the packets of BFD.
 
-    ``lateness`` counts how late it ran, by the upper ends ``latenessBounds`` in seconds; ``spared``
-    how often a peer's packet lay unread when its detection time was over, which hurt nobody.
+    ``lateness`` counts how late it ran, by the upper ends ``latenessBounds`` in seconds, and
+    ``latest`` is the most of it; ``spared`` counts how often a peer's packet lay unread when its
+    detection time was over, which hurt nobody. ``unread`` are packets that the kernel dropped since
+    nobody read them in time: with a discriminator of ours (``ours``), others that may have been
+    somebody's ``first``, and ``junk``.
     """
 
     pid: int
     spared: int
     lateness: list[int]
     latenessBounds: list[float]
+    latest: float
     gapBounds: list[float]
     discarded: dict[str, int]
+    unread: dict[str, int]
     trouble: str
 
 

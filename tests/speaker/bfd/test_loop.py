@@ -32,7 +32,7 @@ def test_the_process_loads_nothing_but_the_standard_library_and_bfd() -> None:
     assert not tops & {"asyncio", "logging", "threading", "uvloop", "pydantic", "pyroute2"}
     assert {name for name in loaded if name.startswith("speaker")} == {
         *("speaker", "speaker.bfd", "speaker.bfd.loop", "speaker.bfd.watching"),
-        *("speaker.bfd.words", "speaker.bfd.datagrams"),
+        *("speaker.bfd.words", "speaker.bfd.datagrams", "speaker.bfd.ears", "speaker.bfd.sorting"),
     }
 
 

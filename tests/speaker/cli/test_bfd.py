@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from speaker.bfd.watching import Watching, session_as_json
 from speaker.bfd.words import Watch
-from speaker.cli.bfd import session_table, show_process, show_rest, show_us
+from speaker.cli.bfd import late_at_most, session_table, show_process, show_rest, show_us
 from speaker.control.views import BfdProcessView, BfdSessionView
 
 PROCESS: BfdProcessView = {
@@ -12,10 +12,17 @@ PROCESS: BfdProcessView = {
     "spared": 0,
     "lateness": [5, 0, 0, 0, 0, 0],
     "latenessBounds": [0.001, 0.005, 0.02, 0.1, 0.5],
+    "latest": 0.0007,
     "gapBounds": [],
     "discarded": {},
+    "unread": {"ours": 0, "first": 0, "junk": 0},
     "trouble": "",
 }
+
+WOKE = (
+    "process 47 woke up 5 times, half of them within 1ms, 99 % within 1ms,"
+    " the last of all 0.7ms late"
+)
 
 
 def session() -> BfdSessionView:
@@ -60,13 +67,31 @@ def test_what_keeps_a_session_from_working_is_said() -> None:
         "10.9.9.9: not watched, it is on no link of this node (wren.bgp/bfd: multihop lets it)",
         "10.0.0.2: packets of the peer dropped: 7 for wrong authentication, 1 for TTL",
         "10.8.8.8: not watched, there is no Secret s",
-        "process 47 woke up 5 times; never late",
+        WOKE,
     ]
 
 
-def test_lateness_is_told_from_a_millisecond_on() -> None:
-    late: BfdProcessView = {**PROCESS, "lateness": [5, 2, 0, 0, 0, 1], "spared": 1, "trouble": "no"}
+def test_lateness_is_told_by_the_histogram() -> None:
+    late: BfdProcessView = {
+        **PROCESS,
+        "lateness": [980, 11, 0, 0, 0, 9],
+        "latest": 0.7314,
+        "spared": 1,
+        "unread": {"ours": 3, "first": 40, "junk": 2},
+        "trouble": "no",
+    }
     assert show_process(late) == (
-        "process 47 woke up 8 times; late 2 by more than 1ms, 1 by more than 500ms; "
-        "1 times a peer's packet lay unread, which cost nothing; no"
+        "process 47 woke up 1000 times, half of them within 1ms, 99 % within 5ms,"
+        " the last of all 731.4ms late; 1 times a peer's packet lay unread, which cost nothing;"
+        " 3 packets of peers are lost, since the buffer was full;"
+        " 42 packets of strangers were dropped unread; no"
     )
+
+
+def test_a_share_beyond_the_histogram_is_the_latest() -> None:
+    late: BfdProcessView = {**PROCESS, "lateness": [1, 0, 0, 0, 0, 9], "latest": 0.6}
+    assert late_at_most(late, 0.5) == "600.0ms"
+
+
+def test_a_process_that_has_never_slept_is_not_late() -> None:
+    assert show_process({**PROCESS, "lateness": [0] * 6}) == "process 47 woke up 0 times"
