@@ -96,6 +96,7 @@ _CHAPTERS = (
     "speaker/config/amendments.py speaker/datastore/edition.py",
     "speaker/peer.py speaker/connection.py speaker/reading.py speaker/exchange.py",
     "speaker/turn.py speaker/ground.py speaker/external_networks.py speaker/speaker.py",
+    "speaker/config/ranges.py speaker/dynamic_peers.py speaker/newcomers.py speaker/net/places.py",
     "speaker/edits.py speaker/daemon.py speaker/control",
     "speaker/succession.py speaker/service_manager.py speaker/supervision.py speaker/doctor",
     "policy/tracing.py speaker/rib/refusals.py speaker/rib/resolving.py",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from speaker.config.filter_resources import BGPFilter
     from speaker.config.plan import PeerPlan, Plan, resolve
     from speaker.config.policy_resources import RoutePolicy
+    from speaker.config.ranges import PeerRange
     from speaker.config.resources import BGPConfiguration, BGPPeer, Node
     from speaker.config.store import Resources
     from speaker.datastore.directory import load_resources
@@ -55,6 +56,7 @@ _HOMES = {
     "Node": "speaker.config.resources",
     "NoticesLost": "speaker.notices",
     "PeerPlan": "speaker.config.plan",
+    "PeerRange": "speaker.config.ranges",
     "Plan": "speaker.config.plan",
     "RelayedRoute": "speaker.relays",
     "Resources": "speaker.config.store",
@@ -86,6 +88,7 @@ __all__ = [
     "Node",
     "NoticesLost",
     "PeerPlan",
+    "PeerRange",
     "Plan",
     "RelayedRoute",
     "Resources",

@@ -1,9 +1,10 @@
 """Who may connect, and on which terms: the plan's passwords, keys and distances, at the sockets.
 
 The terms of all peers are on the listening sockets before their sessions start, and leave them with
-the peers. A peer whose password finds no room there, or whose keys the kernel cannot have, is held
-down, and nobody else: without it, we would speak unsigned, or not be reached. It is tried again
-when the plan changes, and from time to time, because the system's limit may be raised meanwhile.
+the peers; so are those of ranges from which peers are accepted. A peer whose password finds no room
+there, or whose keys the kernel cannot have, is held down, and nobody else: without it, we would
+speak unsigned, or not be reached. It is tried again when the plan changes, and from time to time,
+because the system's limit may be raised meanwhile.
 
 Keys of TCP-AO that change go onto the connections that stand, too: the peer is asked to sign by the
 first of them. One that it still uses is taken away when it has followed.
@@ -13,7 +14,7 @@ Standards: RFC 2385 §2; RFC 5082 §3; RFC 5925 §6.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Protocol
 
 from fsm.notifications import Cease
@@ -25,6 +26,7 @@ from speaker.net import tcp_ao
 from speaker.net.admission import Admission, Terms
 from speaker.net.drops import DropCounts
 from speaker.net.listener import Listener
+from speaker.net.places import Demands
 from speaker.net.transport import Transport
 from speaker.peer import Peer
 
@@ -54,13 +56,15 @@ class Doorkeeper:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._admission = Admission(tcp_ao.lacking())
+        self._demands = Demands({}, {})
         self._alarm = Alarm(router.clock, self.follow)
         self.prepare = self._admission.prepare
 
     def follow(self) -> None:
         """Follow the router's plan."""
         router = self._router
-        self._admission.follow(_terms(router.plan.peers.values()), router.listener.doors.values())
+        self._demands = Demands.of(router.plan)
+        self._admission.follow(self._demands.terms, router.listener.doors.values())
         for peer in router.peers.values():
             self.roll_over(peer)
         self.heed()
@@ -102,8 +106,11 @@ class Doorkeeper:
 
     def refusal(self, plan: PeerPlan) -> str:
         """Say why a peer's password or keys cannot be set; empty if they can, or there are none."""
-        signed = bool(plan.password or plan.tcp_ao)
-        return self._admission.refused.get(plan.address, "") if signed else ""
+        if not (plan.password or plan.tcp_ao):
+            return ""
+        places = self._demands.places.get(plan.range, ()) if plan.range else (plan.address,)
+        refused = self._admission.refused
+        return next((refused[place] for place in places if place in refused), "")
 
     def admits(self, transport: Transport, plan: PeerPlan) -> bool:
         """Tell whether an accepted connection may go on, which it then does on the peer's terms."""
@@ -122,9 +129,10 @@ class Doorkeeper:
 
     def conditions(self) -> Iterator[Condition]:
         """Say who is held down, and why."""
+        yield from self._of_ranges()
         for peer in self._router.peers.values():
             refusal = peer.refusal
-            if refusal:
+            if refusal and not peer.plan.range:
                 resource = peer.plan.resource
                 yield Condition(
                     f"BGPPeer/{resource}" if resource else peer.name,
@@ -133,12 +141,16 @@ class Doorkeeper:
                     f"{peer.name} is held down: {refusal}",
                 )
 
-
-def _terms(plans: Iterable[PeerPlan]) -> Mapping[str, Terms]:
-    """Give the terms of each address: where it has several peers, what any of them asks for."""
-    found: dict[str, Terms] = {}
-    for plan in plans:
-        other = found.get(plan.address, Terms())
-        password, keys = other.password or plan.password, other.keys or plan.tcp_ao
-        found[plan.address] = Terms(password, other.hops or plan.ttl_security, keys)
-    return found
+    def _of_ranges(self) -> Iterator[Condition]:
+        refused = self._admission.refused
+        for each in self._router.plan.ranges.values():
+            for network in each.networks:
+                places = self._demands.places.get(str(network), ())
+                why = next((refused[place] for place in places if place in refused), "")
+                if why:
+                    yield Condition(
+                        f"BGPPeer/{each.resource}",
+                        Gravity.ERROR,
+                        "PasswordRefused",
+                        f"peers from {network} are turned away: {why}",
+                    )

@@ -37,10 +37,12 @@ from speaker.config.changes import (
     SetMode,
     SetOriginations,
     SetPolicy,
+    SetRanges,
     SetResilience,
     SetStaticRoutes,
     UpdatePeer,
     changes,
+    with_dynamic,
     with_standing,
 )
 from speaker.config.plan import PeerKind, Plan
@@ -83,7 +85,7 @@ class Farewells:
         """
         router, old = self._router, self._router.plan
         up = {name for name, peer in router.peers.items() if peer.is_established}
-        new = with_standing(wanted, old, up)
+        new = with_dynamic(with_standing(wanted, old, up), old)
         found = changes(old, new)
         gone = {change.name for change in found if isinstance(change, RemovePeer)}
         late = {name: old.peers[name] for name in gone & up if _lingers(old, new, name)}
@@ -138,7 +140,7 @@ async def carry_out(router: Speaker, changes: Sequence[Change]) -> None:
     listen: SetListen | None = None
     for change in changes:
         match change:
-            case RenamePeer() | KeepPeer():
+            case RenamePeer() | KeepPeer() | SetRanges():
                 pass
             case SetListen():
                 listen = change

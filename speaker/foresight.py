@@ -26,6 +26,7 @@ from policy.prefix import Nlri, show, show_address
 from speaker.config.changes import (
     AddPeer,
     Change,
+    PeerChange,
     RefilterIn,
     RefilterOut,
     Regroup,
@@ -37,6 +38,7 @@ from speaker.config.changes import (
     SetIgnoredInterfaces,
     SetMode,
     changes,
+    with_dynamic,
     with_standing,
 )
 from speaker.config.plan import PeerPlan, Plan, PolicyMode
@@ -73,7 +75,8 @@ class Foresight:
     def __init__(self, router: Speaker, plan: Plan) -> None:
         self._router = router
         up = [name for name, peer in router.peers.items() if peer.is_established]
-        self._old, self._new = router.plan, with_standing(plan, router.plan, up)
+        self._old = router.plan
+        self._new = with_dynamic(with_standing(plan, router.plan, up), router.plan)
         self._changes = changes(self._old, self._new)
 
     def chunks(self) -> Iterator[ForecastView]:
@@ -93,7 +96,10 @@ class Foresight:
                     yield _look(prospect, slice_)
                     slice_ = []
             yield _look(prospect, slice_)
-        yield _chunk(left=left, unforeseen=list(self._unforeseen()))
+        yield {
+            **_chunk(left=left, unforeseen=list(self._unforeseen())),
+            "sessions": list(self._of_ranges()),
+        }
 
     def _prospects(self) -> Iterator[Prospect]:
         keeps = self._new.mode is PolicyMode.CALICO
@@ -160,6 +166,15 @@ class Foresight:
         if share is not None:
             key = exchange.group_key(family, plan, rules)
             prospect.ways_out.append(WayOut(name, place, key))
+
+    def _of_ranges(self) -> Iterator[str]:
+        """Say what becomes of peers that are there and that nobody names."""
+        names = {name for name, plan in self._old.peers.items() if plan.range}
+        for change in self._changes:
+            if isinstance(change, RenamePeer) and change.name in names:
+                names.add(change.plan.name)
+            if isinstance(change, PeerChange) and change.name in names:
+                yield change.describe()
 
     def _unforeseen(self) -> Iterator[str]:
         for change in self._changes:
@@ -275,4 +290,5 @@ def _chunk(*, left: int = 0, unforeseen: list[str] | None = None) -> ForecastVie
         "peers": [],
         "left": left,
         "unforeseen": unforeseen or [],
+        "sessions": [],
     }

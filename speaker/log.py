@@ -314,6 +314,41 @@ def more_strangers(count: int) -> None:
     )
 
 
+def range_refused(peers: str, address: str, why: str) -> None:
+    """Somebody connected from a range of peers and was turned away."""
+    _say(
+        logging.WARNING,
+        "range_refused",
+        f"{peers}: {address} is turned away: {why}",
+        range=peers,
+        address=address,
+        reason=why,
+    )
+
+
+def more_range_refused(peers: str, count: int) -> None:
+    """Others connected from a range of peers and were turned away, or the same ones again."""
+    _say(
+        logging.WARNING,
+        "more_range_refused",
+        f"{peers}: {count} more connections were turned away",
+        range=peers,
+        count=count,
+    )
+
+
+def peer_left(peer: str, address: str, why: str) -> None:
+    """The session of a peer that nobody names is over, and so is the peer."""
+    _say(
+        logging.INFO,
+        "peer_left",
+        f"{peer} ({address}): gone, for its session is over{f': {why}' if why else ''}",
+        peer=peer,
+        address=address,
+        reason=why,
+    )
+
+
 def peer_added(peer: str, address: str, asn: int) -> None:
     """A peer is new in the plan."""
     _say(

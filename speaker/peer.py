@@ -25,6 +25,7 @@ from fsm.effects import (
     CancelDial,
     Close,
     Dial,
+    DownKind,
     DownReason,
     Effect,
     Send,
@@ -123,6 +124,9 @@ class Router(Protocol):
     def work(self) -> None:
         """Tables have changed: let a turn run."""
 
+    def settled(self, peer: Peer) -> None:
+        """A peer that nobody names has no connection, and perhaps nothing else any more."""
+
 
 class Peer:
     """One configured peer.
@@ -172,6 +176,22 @@ class Peer:
     def tables(self) -> Exchange | None:
         """What the peer has told: on its session, or on one that is gone, if its routes stay."""
         return self.exchange or self.restarts.kept
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left that a peer that nobody names would have to stay for.
+
+        It stays with its routes while they outlive its session, and while somebody holds it down.
+        It stays out the wait, too, where we have ended its session for what it did.
+        """
+        session, reason = self.session, self.session.last_down
+        waits = (
+            self._was_up
+            and session.is_holding
+            and reason is not None
+            and reason.kind is DownKind.SENT
+        )
+        return not (self._connections or self.tables or waits) and session.is_started
 
     @property
     def faults(self) -> int:
@@ -313,6 +333,8 @@ class Peer:
             self.renew_when_down()
             return
         self._alarm.set(self.session.deadline)
+        if self.plan.range and not self._connections:
+            self.router.settled(self)
 
     def _ring(self) -> None:
         """Let timers expire; but octets that came and were not read are no silence.
@@ -503,6 +525,8 @@ class Peer:
             waits = [self.restarts.helper.waits.get(family) for family in order.families]
             seconds = max((wait.until - now for wait in waits if wait is not None), default=0.0)
             log.routes_ordered(self.name, self.plan.address, order, seconds)
+        if self.plan.range:
+            self.router.settled(self)
 
     def _up(self, side: Side, negotiated: Negotiated) -> None:
         transport = self._connections[side].transport

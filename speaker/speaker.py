@@ -38,6 +38,7 @@ from speaker.clock import Clock
 from speaker.config.changes import Change
 from speaker.config.plan import PeerPlan, Plan, PolicyMode
 from speaker.doorkeeper import Doorkeeper
+from speaker.dynamic_peers import DynamicPeers
 from speaker.edits import Farewells, carry_out
 from speaker.errors import TransportError
 from speaker.exchange import Exchange
@@ -138,6 +139,8 @@ class Speaker:
         self.listener = Listener(self.buffer, self._accepted, self.doorkeeper.prepare)
         self.listener.inherited = dict(doors or {})
         self._strangers = Strangers(self.clock)
+        self.dynamic = DynamicPeers(self)
+        self.settled = self.dynamic.settled
         self._by_address: dict[str, list[Peer]] = {}
 
     @property
@@ -308,6 +311,7 @@ class Speaker:
         self._begin()
         self.originations.follow(self.plan)
         self.doorkeeper.follow()
+        self.dynamic.follow()
         try:
             await self.listen()
         except TransportError:
@@ -328,9 +332,14 @@ class Speaker:
                 for plan in self.plan.peers.values()
             }
             before = named if self.preserved and self.plane.kernel is not None else {}
-        known = {name: told for name, told in before.items() if name in self.plan.peers}
+        known = {name: told for name, told in before.items() if self._may_come(name)}
         self.recovery = Recovery(self.clock.now(), known, self.plan.selection_deferral)
         self._rounds.defer()
+
+    def _may_come(self, name: str) -> bool:
+        """Tell whether there is a peer of a name, or one may come from a range."""
+        ranges = self.plan.ranges.values()
+        return name in self.plan.peers or any(name.startswith(f"{each.name}_") for each in ranges)
 
     def take_kernel_events(self, events: list[KernelEvent]) -> None:
         """Heed what the kernel tells."""
@@ -357,6 +366,7 @@ class Speaker:
         await self.listener.close()
         self.doorkeeper.close()
         self._strangers.close()
+        self.dynamic.close()
         for peer in list(self.peers.values()):
             keeps = peer.exchange is not None and peer.exchange.negotiated.restarts_gracefully
             peer.close(None if restart and keeps else Cease.ADMINISTRATIVE_SHUTDOWN)
@@ -390,6 +400,7 @@ class Speaker:
         found = self.farewells.follow(plan)
         # Before sessions of the plan may come up, or end.
         self.doorkeeper.follow()
+        self.dynamic.follow()
         await carry_out(self, found)
         self.watches.follow()
         tables = {peer.plan.table for peer in self.peers.values()}
@@ -475,11 +486,14 @@ class Speaker:
         self._by_address.clear()
         for peer in self.peers.values():
             self._by_address.setdefault(peer.plan.address, []).append(peer)
+        self.dynamic.changed()
 
     def _accepted(self, transport: Transport) -> None:
-        """Hand a connection to the peer that it comes from."""
+        """Hand a connection to the peer that it comes from; who is in a range may become one."""
         address = transport.peer_address
         peers = self._by_address.get(address, [])
+        if not peers and self.dynamic.meets(transport):
+            return
         if not peers:
             self._strangers.knocked(address or "an unknown address")
             # Of strangers nothing stays, not even what TCP remembers of a connection.

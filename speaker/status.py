@@ -17,6 +17,7 @@ from fsm.notifications import Code, Notification
 from fsm.state import State
 from policy.attributes import Attribute
 from policy.prefix import show
+from speaker.config.as_ranges import show_as_ranges
 from speaker.config.conditions import Condition, Gravity
 from speaker.config.problems import did_you_mean
 from speaker.control.protocol import ControlError
@@ -26,9 +27,11 @@ from speaker.control.views import (
     NegotiatedView,
     PeerDetailView,
     PeerView,
+    RangeView,
     StateWord,
     StatusView,
 )
+from speaker.dynamic_peers import Range
 from speaker.lacking import lacking
 from speaker.peer import Peer
 from speaker.signing_views import password_view, tcp_ao_view
@@ -47,10 +50,22 @@ def find_peer(router: Speaker, name: str) -> Peer:
     for peer in router.peers.values():
         if name in (peer.plan.name, peer.plan.address, peer.plan.resource):
             return peer
+    place = router.dynamic.find(name)
+    if place is not None:
+        last = place.last.get(name)
+        said = "" if last is None else f"; {_ago(router.clock.wall() - last.at)} {last.sentence}"
+        raise ControlError(
+            f"nobody is there from {name}, which is in {place.plan.name}{said}",
+            f"whoever connects from {place.plan} becomes a peer (BGPPeer/{place.plan.resource})",
+        )
     known = ", ".join(list(router.peers)[:NAMED]) or "none"
     more = f" and {len(router.peers) - NAMED} more" if len(router.peers) > NAMED else ""
     meant = did_you_mean(name, _called(router))
     raise ControlError(f"there is no peer {name}{meant}", f"the peers are: {known}{more}")
+
+
+def _ago(seconds: float) -> str:
+    return f"{max(0.0, seconds):.0f} s ago"
 
 
 def _called(router: Speaker) -> Iterator[str]:
@@ -87,6 +102,7 @@ class Status:
             "pid": self._pid,
             "since": router.started_at,
             "peers": [self.peer(peer) for peer in router.peers.values()],
+            "ranges": [self._range(each) for each in router.dynamic.ranges.values()],
             "conditions": [
                 {
                     "resource": condition.resource,
@@ -109,6 +125,7 @@ class Status:
             yield from lacking(router.plan, router.plane.facts)
         yield from router.origins.conditions()
         yield from router.doorkeeper.conditions()
+        yield from router.dynamic.conditions()
         for peer in router.peers.values():
             if peer.exchange is not None:
                 yield from peer.exchange.conditions()
@@ -160,13 +177,30 @@ class Status:
             ],
         }
 
+    def _range(self, place: Range) -> RangeView:
+        plan = place.plan
+        return {
+            "name": plan.name,
+            "resource": plan.resource,
+            "networks": list(map(str, plan.networks)),
+            "remoteAS": show_as_ranges(plan.asns),
+            "peers": self._router.dynamic.count(plan.name),
+            "limit": plan.limit,
+            "waiting": len(place.vestibule),
+            "refused": {why.value: count for why, count in sorted(place.refused.items())},
+            "last": [
+                {"address": address, "at": word.at, "sentence": word.sentence}
+                for address, word in place.last.items()
+            ],
+        }
+
     def peer(self, peer: Peer) -> PeerView:
         """Tell of one peer."""
         plan, session = peer.plan, peer.session
         now = self._router.clock.now()
         since = session.established_since
         explanation = peer.explanation
-        return {
+        view: PeerView = {
             "name": plan.name,
             "resource": plan.resource,
             "type": plan.kind.value,
@@ -190,6 +224,9 @@ class Status:
             "tcpAO": tcp_ao_view(peer),
             "ttlSecurity": plan.ttl_security,
         }
+        if plan.range:
+            view["range"] = plan.range
+        return view
 
     def _families(self, peer: Peer) -> dict[str, FamilyView]:
         exchange = peer.tables

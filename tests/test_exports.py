@@ -19,6 +19,7 @@ SPEAKER = {
     "Node",
     "NoticesLost",
     "PeerPlan",
+    "PeerRange",
     "Plan",
     "RelayedRoute",
     "Resources",

@@ -64,6 +64,7 @@ def _joined(chunks: Iterable[ForecastView]) -> ForecastView:
         "peers": [],
         "left": 0,
         "unforeseen": [],
+        "sessions": [],
     }
     peers: dict[str, PeerRoutesView] = {}
     for chunk in chunks:
@@ -72,6 +73,7 @@ def _joined(chunks: Iterable[ForecastView]) -> ForecastView:
         whole["used"]["move"] += chunk["used"]["move"]
         whole["left"] += chunk["left"]
         whole["unforeseen"] += chunk["unforeseen"]
+        whole["sessions"] += chunk["sessions"]
         for part in chunk["peers"]:
             known = peers.setdefault(part["peer"], part)
             if known is not part:
@@ -95,7 +97,8 @@ def forecast_lines(view: ForecastView) -> list[str]:
         *_part("vanish", used["vanish"]),
         *_part("move", [_moved(move) for move in used["move"]]),
     ]
-    lines = [f"  routes: {'; '.join(parts) or 'none appears, vanishes or moves'}"]
+    lines = [f"  {sentence}" for sentence in view["sessions"]]
+    lines += [f"  routes: {'; '.join(parts) or 'none appears, vanishes or moves'}"]
     for peer in view["peers"]:
         for way, words in (("accepted", "taken from"), ("advertised", "told to")):
             differs: RouteDifferenceView = peer[way]  # type: ignore[literal-required]  # two keys

@@ -16,6 +16,7 @@ from speaker.control.views import (
     PasswordView,
     PeerDetailView,
     PeerView,
+    RangeView,
     StatusView,
     TcpAoView,
 )
@@ -52,9 +53,10 @@ def peer(
         raise typer.BadParameter("of which peer? give its NAME")
     status: StatusView = ask(run_dir, "status")
     if output is Output.JSON:
-        write_json({"peers": status["peers"], "conditions": status["conditions"]})
+        write_json({name: status[name] for name in ("peers", "ranges", "conditions")})
         return
     write_table(peer_table(status["peers"]))
+    write_lines(map(show_range, status["ranges"]))
     write_lines(show_troubles(status))
 
 
@@ -79,6 +81,17 @@ def peer_table(peers: list[PeerView]) -> Table:
     ]
     return Table(
         headings, rows, right=frozenset({"AS", "UPTIME", "RECEIVED", "ACCEPTED", "ADVERTISED"})
+    )
+
+
+def show_range(item: RangeView) -> str:
+    """Tell of a range from which peers are accepted, in a line."""
+    waiting = f", {item['waiting']} without an OPEN yet" if item["waiting"] else ""
+    refused = ", ".join(f"{count} ({why})" for why, count in item["refused"].items())
+    return (
+        f"{item['name']}: {item['peers']} of {item['limit']} peers"
+        f" from {', '.join(item['networks'])} in AS {item['remoteAS']}"
+        f" (BGPPeer/{item['resource']}){waiting}" + (f"; turned away: {refused}" if refused else "")
     )
 
 
@@ -114,6 +127,7 @@ def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
         [
             ("resource", item["resource"]),
             ("type", item["type"]),
+            ("accepted from", item.get("range", "")),
             ("address", f"{item['address']} port {item['port']}"),
             ("session", f"{ends}{', passive' if item['passive'] else ''}"),
             ("state", f"{item['state']} ({item['bgpState']} {item['info']}".rstrip() + ")"),

@@ -78,6 +78,7 @@ def show_node(plan: Plan) -> list[str]:
             ("static routes", ", ".join(routes)),
             ("services", ", ".join(data["serviceRanges"])),
             ("peers", str(len(plan.peers))),
+            *(("accepts", f"{each} ({each.name})") for each in plan.ranges.values()),
         ]
     )
 

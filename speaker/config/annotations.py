@@ -17,11 +17,13 @@ from policy.prefix import Nlri
 from policy.resilience import Resilience
 from policy.roles import Role
 from speaker.config.add_path import AddPath
+from speaker.config.as_ranges import AsRanges, Relation
 from speaker.config.bfd_keys import BfdKeys, BfdTimers, BfdWay
 from speaker.config.key_values import AigpMode, BlackholeMode
 from speaker.config.keys import KEYS, PREFIX, PolicyMode
 from speaker.config.kinds import Kind
 from speaker.config.limits import Limits
+from speaker.config.listen_ranges import Network
 from speaker.config.problems import FieldPath, Violation, did_you_mean
 from speaker.config.requirements import Requirement
 from speaker.config.scalars import ScalarError
@@ -39,6 +41,9 @@ class PeerOptions:
 
     passive: bool | None = None
     interface: str | None = None
+    listen_range: tuple[Network, ...] | None = None
+    as_range: AsRanges | Relation | None = None
+    max_dynamic_peers: int | None = None
     families: tuple[Family, ...] | None = None
     hold_time: int | None = None
     connect_retry: float | None = None

@@ -100,7 +100,7 @@ def uses_of(plans: Iterable[Plan]) -> list[Use]:
     """Gather the chains of all sessions that come from a BGPPeer, each kind once."""
     found: dict[Use, None] = {}
     for plan in plans:
-        for peer in plan.peers.values():
+        for peer in plan.all_peers:
             if peer.resource:
                 found |= dict.fromkeys(_uses(peer, is_plain=plan.mode is PolicyMode.PLAIN))
     return list(found)
@@ -108,7 +108,9 @@ def uses_of(plans: Iterable[Plan]) -> list[Use]:
 
 def _uses(peer: PeerPlan, *, is_plain: bool) -> Iterable[Use]:
     begins_with_peer = (
-        peer.enforce_first_as and not peer.is_internal and peer.role is not Role.ROUTE_SERVER_CLIENT
+        peer.enforce_first_as
+        and not (peer.is_internal or peer.range)
+        and peer.role is not Role.ROUTE_SERVER_CLIENT
     )
     for family in peer.families:
         for direction in () if family in RELAYED else Direction:
@@ -125,9 +127,12 @@ def _uses(peer: PeerPlan, *, is_plain: bool) -> Iterable[Use]:
 
 
 def _address_that_matters(peer: PeerPlan) -> bytes:
-    """Give the address of a peer, where an import rule asks for it; else all peers are alike."""
+    """Give the address of a peer, where an import rule asks for it; else all peers are alike.
+
+    One from a range stands for all of it.
+    """
     asks = any(rule.neighbors for _, rules in peer.import_rules for rule in rules)
-    return ip_address(peer.address).packed if asks else b""
+    return ip_address(peer.address).packed if asks and not peer.range else b""
 
 
 def dead_in(chain: Sequence[PlacedRule], setting: Setting) -> dict[PlacedRule, Dead]:

@@ -25,6 +25,7 @@ from speaker.config.bfd import InterfaceTimers
 from speaker.config.caches import CachePlan
 from speaker.config.peerplan import OnChange, PeerPlan
 from speaker.config.plan import Origination, Plan, PolicyMode, Severity, StaticRoute
+from speaker.config.ranges import PeerRange, dynamic_plans
 
 _T = TypeVar("_T")
 
@@ -317,6 +318,29 @@ class SetCaches:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRanges:
+    """From where peers are accepted that nobody names, by name: before, and from now on."""
+
+    before: Mapping[str, PeerRange]
+    ranges: Mapping[str, PeerRange]
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        return "accepts peers " + "; ".join(self._differences())
+
+    def _differences(self) -> Iterator[str]:
+        for name, each in self.ranges.items():
+            former = self.before.get(name)
+            if former is None or str(former) != str(each):
+                yield f"from {each} (BGPPeer/{each.resource})"
+            elif former != each:
+                yield f"of BGPPeer/{each.resource} with other settings"
+        for name, each in self.before.items():
+            if name not in self.ranges:
+                yield f"no longer from {', '.join(map(str, each.networks))}"
+
+
+@dataclass(frozen=True, slots=True)
 class SetDeferral:
     """How long a restart waits for peers at the most; one that is under way too."""
 
@@ -375,6 +399,7 @@ Change: TypeAlias = (
     | SetDecision
     | SetResilience
     | SetCaches
+    | SetRanges
     | SetDeferral
     | SetBfdTimers
     | SetLogSeverity
@@ -398,6 +423,19 @@ def with_standing(new: Plan, old: Plan, up: Collection[str]) -> Plan:
     return replace(new, peers=dict(sorted({**new.peers, **kept}.items())))
 
 
+def with_dynamic(new: Plan, old: Plan) -> Plan:
+    """Give the plan that follows another: peers of its ranges that are there are in it.
+
+    Args:
+        new: as the resources say, or with peers besides that somebody names.
+        old: the plan in force.
+    """
+    kept = dynamic_plans(new.ranges.values(), old.peers.values(), new.peers.values())
+    if not kept:
+        return new
+    return replace(new, peers=dict(sorted({**new.peers, **kept}.items())))
+
+
 def changes(old: Plan, new: Plan) -> list[Change]:
     """Give what has to be done, in this order, to get from one plan to another."""
     renamed = _renamed(old, new)
@@ -413,10 +451,14 @@ def changes(old: Plan, new: Plan) -> list[Change]:
     found += _of_the_node(old, new)
     anew = old.router_id != new.router_id
     for name, before in stays.items():
+        after = new.peers[name]
         # What a session is called was said by RenamePeer.
         same = before if before.name == name else replace(before, name=name)
-        if anew or same != new.peers[name]:
-            found += _of_a_peer(same, new.peers[name], router_id_changed=anew)
+        if same.range and not after.range:
+            # Somebody names now who connected from a range: where he would be dialled is no matter.
+            same = replace(same, port=after.port)
+        if anew or same != after:
+            found += _of_a_peer(same, after, router_id_changed=anew)
     found += [AddPeer(peer) for name, peer in new.peers.items() if name not in stays]
     return found
 
@@ -424,13 +466,17 @@ def changes(old: Plan, new: Plan) -> list[Change]:
 def _renamed(old: Plan, new: Plan) -> dict[str, str]:
     """Match peers that go with peers that come, by address and port."""
     coming = {
-        (peer.address, peer.port): name for name, peer in new.peers.items() if name not in old.peers
+        (peer.address, port): name
+        for name, peer in new.peers.items()
+        if name not in old.peers
+        for port in (peer.port, None)
     }
-    return {
-        name: coming[peer.address, peer.port]
+    going = {
+        name: (peer.address, None if peer.range else peer.port)
         for name, peer in old.peers.items()
-        if name not in new.peers and (peer.address, peer.port) in coming
+        if name not in new.peers
     }
+    return {name: coming[key] for name, key in going.items() if key in coming}
 
 
 def _of_the_node(old: Plan, new: Plan) -> Iterator[Change]:
@@ -456,6 +502,8 @@ def _of_the_run(old: Plan, new: Plan) -> Iterator[Change]:
     listen = SetListen(new.listen_port, new.listen_addresses, new.workload_addresses)
     if SetListen(old.listen_port, old.listen_addresses, old.workload_addresses) != listen:
         yield listen
+    if old.ranges != new.ranges:
+        yield SetRanges(old.ranges, new.ranges)
     if old.log_severity != new.log_severity:
         yield SetLogSeverity(new.log_severity)
     if old.selection_deferral != new.selection_deferral:

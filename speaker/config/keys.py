@@ -13,6 +13,7 @@ from typing import Any
 
 from fsm.family import NAMES
 from speaker.config.add_path import parse_add_path
+from speaker.config.as_ranges import parse_as_ranges
 from speaker.config.bfd_keys import KINDS, parse_keys, parse_strict, parse_timers, parse_way
 from speaker.config.key_values import (
     one_of,
@@ -34,6 +35,7 @@ from speaker.config.key_values import (
 )
 from speaker.config.kinds import Kind
 from speaker.config.limits import parse_limits
+from speaker.config.listen_ranges import parse_listen_range, read_peer_limit
 from speaker.config.requirements import parse_requirements
 from speaker.config.tcp_ao import parse_tcp_ao
 
@@ -84,8 +86,34 @@ KEYS: tuple[Key, ...] = (
         read_interface,
         Kind.BGP_PEER,
         "NAME",
-        "On which interface's link the peer is, for a link-local peerIP (fe80::…), which needs it "
-        "and alone may have it: the address alone means another neighbour on each link.",
+        "On which interface's link the peer is, for a link-local peerIP (fe80::…), which needs it: "
+        "the address alone means another neighbour on each link. A listenRange of link-local "
+        "addresses may have it, others may not.",
+    ),
+    Key(
+        "listenRange",
+        parse_listen_range,
+        Kind.BGP_PEER,
+        "prefixes, separated by commas or blanks",
+        "From where peers are accepted that nobody names one by one, instead of a peerIP: each "
+        "that connects has a session of its own by this BGPPeer, until that ends. A peer that is "
+        "named, and a longer prefix, come first.",
+    ),
+    Key(
+        "asRange",
+        parse_as_ranges,
+        Kind.BGP_PEER,
+        "numbers and ranges 64512-65534, separated by commas; external or internal",
+        "Which AS the peers of a listenRange may have, each its own, instead of an asNumber for "
+        "all; external is any but ours.",
+    ),
+    Key(
+        "maxDynamicPeers",
+        read_peer_limit,
+        Kind.BGP_PEER,
+        "1–65535",
+        "How many peers of a listenRange there may be at once; further ones are turned away "
+        "(Cease, Connection Rejected). 100 by default.",
     ),
     Key(
         "families",

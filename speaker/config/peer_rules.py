@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address
 from typing import Any
 
 from speaker.config.annotations import TEXT_MAPS
+from speaker.config.listen_ranges import parse_listen_range
 from speaker.config.problems import Violation
 from speaker.config.scalars import ScalarError, parse_duration, parse_ip
 from speaker.config.trees import Check, endpoint_of, given_asn, spec_of, text_map
@@ -14,7 +15,8 @@ from speaker.config.trees import Check, endpoint_of, given_asn, spec_of, text_ma
 _INTERFACE = "wren.bgp/interface"
 _BFD = "wren.bgp/bfd"
 _TCP_AO = "wren.bgp/tcpAO"
-_LINK_LOCAL = ip_network("fe80::/10")
+_LISTEN_RANGE = "wren.bgp/listenRange"
+_LINK_LOCAL = IPv6Network("fe80::/10")
 
 MAX_RESTART_TIME = 4095
 """Seconds that fit the capability's twelve bits (RFC 4724 §3)."""
@@ -109,7 +111,8 @@ def link_local_needs_interface(tree: Mapping[str, Any]) -> Iterator[Violation]:
     endpoint = endpoint_of(spec_of(tree).get("peerIP"))
     named = [path for path in TEXT_MAPS if _INTERFACE in text_map(tree, path)]
     of_link = endpoint is not None and ip_address(endpoint.address) in _LINK_LOCAL
-    if of_link and not named:
+    of_link = of_link or _listens_on_links(tree)
+    if of_link and endpoint and not named:
         yield Violation(
             ("spec", "peerIP"),
             "link-local",
@@ -121,10 +124,23 @@ def link_local_needs_interface(tree: Mapping[str, Any]) -> Iterator[Violation]:
         )
 
 
+def _listens_on_links(tree: Mapping[str, Any]) -> bool:
+    """Tell whether peers are accepted from link-local addresses, and from no others."""
+    texts = [text for path in TEXT_MAPS if (text := text_map(tree, path).get(_LISTEN_RANGE))]
+    try:
+        ranges = parse_listen_range(texts[-1]) if texts else ()
+    except ScalarError:
+        return False
+    return bool(ranges) and all(
+        isinstance(each, IPv6Network) and each.subnet_of(_LINK_LOCAL) for each in ranges
+    )
+
+
 def bfd_over_hops(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Ours: no router passes on what comes from a link-local address (RFC 4291 §2.5.6)."""
     endpoint = endpoint_of(spec_of(tree).get("peerIP"))
-    if endpoint is None or ip_address(endpoint.address) not in _LINK_LOCAL:
+    of_link = endpoint is not None and ip_address(endpoint.address) in _LINK_LOCAL
+    if not (of_link or _listens_on_links(tree)):
         return
     for path in TEXT_MAPS:
         if "multihop" in str(text_map(tree, path).get(_BFD, "")).lower():
@@ -147,6 +163,8 @@ def signed_once(tree: Mapping[str, Any]) -> Iterator[Violation]:
 def no_target(tree: Mapping[str, Any]) -> Iterator[Violation]:
     """Ours: Calico accepts a BGPPeer without target and then skips it."""
     spec = spec_of(tree)
+    if any(_LISTEN_RANGE in text_map(tree, path) for path in TEXT_MAPS):
+        return
     if not any(spec.get(name) for name in ("peerIP", "peerSelector", "localWorkloadSelector")):
         yield Violation(
             ("spec",),

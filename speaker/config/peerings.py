@@ -25,9 +25,9 @@ from speaker.config.conditions import Conditions
 from speaker.config.peerplan import PeerKind
 from speaker.config.resources import BGPPeer, ReversePeering
 from speaker.config.workloads import Workload
-from speaker.config.zones import is_link_local, peer_address
+from speaker.config.zones import accepts_range, is_link_local, peer_address
 
-_IN_NAMES = str.maketrans(".:%", "___")
+_IN_NAMES = str.maketrans(".:%-", "____")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Peering:
         passive: never connects.
         standing: no session is opened for it, but one that stands goes on.
         reverse: this node got it by itself, by a BGPPeer of the other end.
+        dynamic: the address stands for all of a range.
     """
 
     kind: PeerKind
@@ -55,6 +56,7 @@ class Peering:
     passive: bool = False
     standing: bool = False
     reverse: bool = False
+    dynamic: bool = False
 
     @property
     def half(self) -> Half:
@@ -83,6 +85,8 @@ class Peering:
     @property
     def name(self) -> str:
         """Give the session's name; a mesh name never carries the port."""
+        if self.dynamic and self.peer is not None:
+            return f"Dynamic_{self.peer.name.translate(_IN_NAMES)}"
         word = {
             PeerKind.MESH: "Mesh",
             PeerKind.GLOBAL: "Global",
@@ -210,7 +214,7 @@ class _Computation:
                 yield from self._with_node(kind, peer, remote)
         elif spec.peer_ip is not None:
             yield from self._with_address(kind, peer)
-        else:
+        elif not accepts_range(peer):
             self._conditions.error(
                 f"BGPPeer/{peer.name}", "NoTarget", "it names nobody to peer with and is skipped"
             )

@@ -68,6 +68,7 @@ class PeerPlan:
         name: ``Mesh_10_0_0_2``, ``Global_…``, ``Node_…_port_179``.
         resource: the BGPPeer it comes from, empty for the mesh.
         address: canonical text, a link-local one with its zone (``fe80::2%eth0``).
+        range: of which it is, if it was accepted from one and nobody names it; else empty.
         families: what the session carries.
         source_address: the local address the connection is bound to, or None.
         cluster_id: our own cluster id, for clients only (RFC 4456 §7).
@@ -119,6 +120,7 @@ class PeerPlan:
     families: tuple[Family, ...] = planned(OnChange.RESET)
     kind: PeerKind = planned(OnChange.NOTHING)
     resource: str = planned(OnChange.NOTHING, "")
+    range: str = planned(OnChange.NOTHING, "")
     port: int = planned(OnChange.RESET, 179)
     passive: bool = planned(OnChange.NEXT_SESSION, False)
     source_address: str | None = planned(OnChange.RESET, None)

@@ -31,6 +31,8 @@ from speaker.config.peer_rules import MAX_RESTART_TIME
 from speaker.config.peerings import Peering, peerings_of
 from speaker.config.peerplan import PeerPlan
 from speaker.config.policy_resources import RoutePolicy
+from speaker.config.range_planning import ranges_of
+from speaker.config.ranges import PeerRange
 from speaker.config.requirements import Requirement
 from speaker.config.resources import (
     BGPPeerSpec,
@@ -67,11 +69,13 @@ class Sessions:
         peers: to be opened.
         standing: that may go on if they stand (`Plan.standing`).
         held: that are held down (`Plan.held`).
+        ranges: from which others are accepted (`Plan.ranges`).
     """
 
     peers: dict[str, PeerPlan]
     standing: dict[str, PeerPlan]
     held: tuple[tuple[str, str], ...]
+    ranges: dict[str, PeerRange]
 
 
 def plan_peers(
@@ -95,7 +99,9 @@ def plan_peers(
         plan = (quiet if peering.standing else planner).plan(peering)
         if plan is not None:
             (standing if peering.standing else plans)[plan.name] = plan
-    return Sessions(plans, standing, tuple(planner.signatures.held))
+    ranges = ranges_of(cluster, peers, me, conditions, planner.plan)
+    held = tuple(dict.fromkeys(planner.signatures.held))
+    return Sessions(plans, standing, held, ranges)
 
 
 class _Planner:

@@ -31,6 +31,7 @@ from speaker.config.keys import PREFIX, PolicyMode
 from speaker.config.peerplan import OnChange, PeerKind, PeerPlan, planned
 from speaker.config.peers import plan_peers
 from speaker.config.pools import overlapping
+from speaker.config.ranges import PeerRange
 from speaker.config.resources import (
     BindMode,
     BlockState,
@@ -136,6 +137,8 @@ class Plan:
             stands goes on while the mesh is on, until a BGPPeer takes its place.
         held: sessions that are held down for want of their password: name, and BGPPeer (empty for
             the mesh).
+        ranges: from which peers are accepted that nobody names, by name. Those that are there stand
+            among the peers of the plan that is in force.
     """
 
     node: str
@@ -156,12 +159,19 @@ class Plan:
     conditions: tuple[Condition, ...]
     standing: Mapping[str, PeerPlan] = field(default_factory=dict)
     held: tuple[tuple[str, str], ...] = ()
+    ranges: Mapping[str, PeerRange] = field(default_factory=dict)
     always_compare_med: bool = False
     workload_addresses: tuple[str, ...] = ()
     resilience: Resilience | None = None
     caches: Mapping[str, CachePlan] = field(default_factory=dict)
     selection_deferral: float = SELECTION_DEFERRAL
     bfd: tuple[InterfaceTimers, ...] = ()
+
+    @property
+    def all_peers(self) -> tuple[PeerPlan, ...]:
+        """Give the plans of all peers, and one of each kind of peer that may come from a range."""
+        templates = (plan for each in self.ranges.values() for plan in each.templates)
+        return (*self.peers.values(), *templates)
 
     def own_routes(self, family: Family) -> dict[Nlri, tuple[bytes, bool]]:
         """Give what is originated: the gateway, packed, and whether it is a blackhole."""
@@ -224,7 +234,8 @@ def resolve(
     peers = sessions.peers
     caches = caches_of(resources.caches.values(), cluster, me)
     if not caches:
-        _check_validity(peers, conditions)
+        templates = (plan for each in sessions.ranges.values() for plan in each.templates)
+        _check_validity((*peers.values(), *templates), conditions)
     for_workloads = _workload_addresses(cluster, peers, conditions)
     return Plan(
         node=node,
@@ -249,6 +260,7 @@ def resolve(
         conditions=(*conditions.all(), *_across(resources)),
         standing=sessions.standing,
         held=sessions.held,
+        ranges=sessions.ranges,
         always_compare_med=options.always_compare_med is True,
         resilience=options.resilient_groups or None,
         caches=caches,
@@ -336,9 +348,9 @@ def _originated(
     return tuple(sorted(Origination(*key, kind, because) for key, (kind, because) in found.items()))
 
 
-def _check_validity(peers: Mapping[str, PeerPlan], conditions: Conditions) -> None:
+def _check_validity(peers: Iterable[PeerPlan], conditions: Conditions) -> None:
     """Warn where the validity of routes is asked for, and nobody is there who knows it."""
-    for peer in peers.values():
+    for peer in peers:
         chains = (rules for _, rules in (*peer.import_rules, *peer.export_rules))
         if any(rule.rpki is not None for rule in chain.from_iterable(chains)):
             conditions.warn(

@@ -35,6 +35,14 @@ from speaker.config.cluster_rules import (
     pool_uses,
     zero_default_as,
 )
+from speaker.config.dynamic_rules import (
+    keys_of_ranges,
+    range_excludes_targets,
+    range_has_a_password,
+    range_is_not_dialled,
+    range_is_passive,
+    range_needs_an_as,
+)
 from speaker.config.filter_rules import (
     cidr_family,
     cidr_with_operator,
@@ -130,6 +138,11 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
         link_local_needs_interface,
         bfd_over_hops,
         signed_once,
+        range_excludes_targets,
+        range_needs_an_as,
+        keys_of_ranges,
+        range_is_passive,
+        range_has_a_password,
     ),
     Kind.BGP_CONFIGURATION: (
         mesh_settings_without_mesh,
@@ -159,7 +172,13 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
 }
 
 CAUTIONS: dict[Kind, tuple[Check, ...]] = {
-    Kind.BGP_PEER: (no_target, no_asn, old_next_hop_field, long_restart_time),
+    Kind.BGP_PEER: (
+        no_target,
+        no_asn,
+        old_next_hop_field,
+        long_restart_time,
+        range_is_not_dialled,
+    ),
     Kind.BGP_CONFIGURATION: (configuration_name, ignored_on_node, long_restart_time, host_bits),
     Kind.BGP_FILTER: (surprising_rules, dead_rules),
     Kind.ROUTE_POLICY: (surprising_rules, dead_rules, empty_ranges, idle_operations),

@@ -8,9 +8,11 @@ from typing import Any
 
 from fsm.family import Afi
 from policy.prefix import show
+from speaker.config.as_ranges import show_as_ranges
 from speaker.config.changes import Change
 from speaker.config.peerplan import PeerPlan
 from speaker.config.plan import Plan, StaticRoute
+from speaker.config.ranges import PeerRange
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -28,6 +30,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for family, policy in plan.policies.items()
             for nlri in policy.service_routes
         ],
+        "ranges": [_range_json(each) for each in plan.ranges.values()],
     }
 
 
@@ -64,6 +67,18 @@ def peer_json(peer: PeerPlan) -> dict[str, Any]:
         "table": peer.table,
         "filters": list(peer.filters),
         "extensions": dict(peer.extensions),
+    }
+
+
+def _range_json(peers: PeerRange) -> dict[str, Any]:
+    """Give one range of that object, with peers that stand for all in it."""
+    return {
+        "name": peers.name,
+        "resource": peers.resource,
+        "networks": list(map(str, peers.networks)),
+        "remoteAS": show_as_ranges(peers.asns),
+        "limit": peers.limit,
+        "peers": [peer_json(plan) for plan in peers.templates],
     }
 
 

@@ -18,6 +18,12 @@ def is_link_local(address: str) -> bool:
     return ":" in address and IPv6Address(address).is_link_local
 
 
+def accepts_range(peer: BGPPeer) -> bool:
+    """Tell whether a BGPPeer is for whoever connects from a range."""
+    options = peer_options(peer.metadata.annotations, peer.spec.extensions)
+    return options.listen_range is not None
+
+
 def peer_address(peer: BGPPeer) -> str:
     """Give the address of a BGPPeer that has a peerIP, with its zone if it needs one."""
     endpoint = peer.spec.peer_ip

@@ -110,7 +110,8 @@ class PeerView(TypedDict):
     table, ``why`` a sentence that says why the session is not up (empty for one that is),
     ``nextTry`` the seconds to the next attempt (none where we only wait), ``families`` has keys
     such as ``ipv4 unicast``, ``ttlSecurity`` is how many hops away the peer may be (0: any), and
-    ``tcpAO`` says by which keys the session is signed (none without).
+    ``tcpAO`` says by which keys the session is signed (none without). A peer that nobody names has
+    the ``range`` it was accepted from.
     """
 
     name: str
@@ -135,6 +136,34 @@ class PeerView(TypedDict):
     password: PasswordView
     tcpAO: TcpAoView | None
     ttlSecurity: int
+    range: NotRequired[str]
+
+
+class LastWordView(TypedDict):
+    """What became of an address in a range that has no peer: when, and in a sentence."""
+
+    address: str
+    at: float
+    sentence: str
+
+
+class RangeView(TypedDict):
+    """A range from which peers are accepted that nobody names.
+
+    ``remoteAS`` has ranges of AS numbers, ``peers`` counts those that are there and ``limit`` is
+    how many may be, ``waiting`` counts connections without an OPEN, ``refused`` those that were
+    turned away, by why (``limit``, ``as``, ``open``, ``silent``, ``terms``, ``service``).
+    """
+
+    name: str
+    resource: str
+    networks: list[str]
+    remoteAS: str
+    peers: int
+    limit: int
+    waiting: int
+    refused: dict[str, int]
+    last: list[LastWordView]
 
 
 class ConditionView(TypedDict):
@@ -176,6 +205,7 @@ class StatusView(TypedDict):
     pid: int
     since: float
     peers: list[PeerView]
+    ranges: list[RangeView]
     conditions: list[ConditionView]
     kernel: KernelView
 
@@ -366,13 +396,15 @@ class ForecastView(TypedDict):
 
     ``used`` is about best routes, ``peers`` about each peer for which something differs; ``left``
     counts prefixes that were not looked at because there are too many, and ``unforeseen`` says in
-    sentences what could not be worked out.
+    sentences what could not be worked out. ``sessions`` are sentences about peers that are there
+    and that nobody names, whom the resources alone do not tell.
     """
 
     used: UsedView
     peers: list[PeerRoutesView]
     left: int
     unforeseen: list[str]
+    sessions: list[str]
 
 
 class CacheView(TypedDict):

@@ -13,6 +13,7 @@ from speaker.doctor.machine import KernelView, Machine
 from speaker.doctor.order import Order
 from speaker.errors import KernelError
 from speaker.net.admission import AO_KEY_SIZE, KEY_SIZE
+from speaker.net.places import Demands
 
 STRICT = "1"
 """rp_filter: packets are dropped that would not leave by the interface they came from."""
@@ -101,7 +102,7 @@ def _adoption(order: Order, plan: Plan | None, view: KernelView) -> Iterator[Fin
         f"{number} in {table} would be adopted: the node's own, which stay ({len(kept)}), and"
         f" others, which peers have to tell ({len(unknown)})",
     )
-    if unknown and not plan.peers:
+    if unknown and not plan.peers and not plan.ranges:
         yield warning(
             "routes",
             f"there is no peer that could tell {some(unknown)}",
@@ -141,6 +142,8 @@ def _peers(plan: Plan, machine: Machine) -> Iterator[Finding]:
         yield warning("peers", f"no route leads to {some(lost)}", "their sessions will not come up")
     elif plan.peers:
         yield ok("peers", f"a route leads to every one of them ({len(plan.peers)})")
+    elif plan.ranges:
+        yield ok("peers", f"whoever connects from {some(list(map(str, plan.ranges.values())))}")
     else:
         yield warning("peers", "the plan has none", "'wren resolve' shows what it has")
 
@@ -170,7 +173,7 @@ def _settings(plan: Plan | None, machine: Machine, view: KernelView | None) -> I
 
 
 def _passwords(plan: Plan, machine: Machine) -> Iterator[Finding]:
-    signed = sum(peer.password is not None for peer in plan.peers.values())
+    signed = Demands.of(plan).passwords
     keys = sum(len(peer.tcp_ao) for peer in plan.peers.values())
     room, needed = machine.sysctl("net.core.optmem_max"), signed * KEY_SIZE + keys * AO_KEY_SIZE
     if not needed or room is None:

@@ -83,7 +83,7 @@ class Admission:
         lacks_ao: why the kernel has no TCP-AO; empty if it has.
 
     Attributes:
-        refused: the addresses whose keys cannot be set, and why.
+        refused: the addresses and ranges whose keys cannot be set, and why.
     """
 
     def __init__(self, lacks_ao: str = "") -> None:
@@ -96,7 +96,7 @@ class Admission:
         """Have other terms.
 
         Args:
-            terms: of each peer's address.
+            terms: of each peer's address, and of ranges of addresses.
             doors: the sockets that listen.
         """
         before, self._terms = self._terms, dict(terms)

@@ -6,8 +6,9 @@ DSCP CS6 marks routing traffic (RFC 4271 §4.2 wants precedence; RFC 4594 §3.1 
 Nagle's algorithm is off: KEEPALIVEs are small and must go at once. A session may lead over several
 hops, so TTL is the usual 64, unless the peer must be near (RFC 5082).
 
-Signatures (RFC 2385) go by the peer's address: on a listening socket each signed peer has a key.
-Linux hands it on to what is accepted, and drops whatever has no signature by it, or a wrong one.
+Signatures (RFC 2385) go by the peer's address: on a listening socket each signed peer has a key,
+and so has each signed range; of several the longest prefix counts. Linux hands it on to what is
+accepted, and drops whatever has no signature by it, or a wrong one.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, ip_network
 
 from speaker.config.secrets import Secret
 
 _DSCP_CS6 = 0xC0
 _IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 _IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
-_TCP_MD5SIG, _TCP_SAVE_SYN, _TCP_SAVED_SYN = 14, 27, 28
+_TCP_MD5SIG, _TCP_SAVE_SYN, _TCP_SAVED_SYN, _TCP_MD5SIG_EXT = 14, 27, 28, 32
 """Linux's; the socket module has no names for them."""
 
+_MD5SIG_FLAG_PREFIX = 1
 _FULL_TTL, _USUAL_TTL = 255, -1
 _SYN_SIZE = 512
 """Octets of the headers of a SYN, at the most: 100 of IPv4, and IPv6 has extension headers."""
@@ -51,30 +53,37 @@ def bind_freely(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
 
 
-def sign(sock: socket.socket, address: str, password: Secret | None) -> None:
+def sign(sock: socket.socket, place: str, password: Secret | None) -> None:
     """Sign what goes to an address, and take nothing else from there (RFC 2385 §2.0).
 
     Args:
         sock: listening, or not connected yet, or connected with this address.
-        address: the peer's, as text; a zone does not count.
+        place: the peer's address, as text, whose zone does not count; or a prefix, for all in it
+            that have none of their own with more bits.
         password: the key; None for no signatures any more.
 
     Raises:
         OSError: the system has no room for the key, or no signatures at all.
     """
     key = b"" if password is None else password.reveal()
+    option, flags, length = _TCP_MD5SIG, 0, 0
+    if "/" in place:
+        option, flags, length = _TCP_MD5SIG_EXT, _MD5SIG_FLAG_PREFIX, ip_network(place).prefixlen
     # struct tcp_md5sig (tcp(7)).
-    data = storage(address) + struct.pack("=BBHi80s", 0, 0, len(key), 0, key)
+    data = storage(place) + struct.pack("=BBHi80s", flags, length, len(key), 0, key)
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, data)
+        sock.setsockopt(socket.IPPROTO_TCP, option, data)
     except OSError as error:
         if key or error.errno not in (errno.ENOENT, errno.ENOPROTOOPT):
             raise
 
 
-def storage(address: str) -> bytes:
-    """Write an address as struct sockaddr_storage, without a port; a zone does not count."""
-    peer = ip_address(address.partition("%")[0])
+def storage(place: str) -> bytes:
+    """Write an address as struct sockaddr_storage, without a port; a zone does not count.
+
+    Of a prefix it is the first address.
+    """
+    peer = ip_network(place.partition("%")[0]).network_address
     if isinstance(peer, IPv4Address):
         return struct.pack("=H2x4s120x", socket.AF_INET, peer.packed)
     return struct.pack("=H6x16s104x", socket.AF_INET6, peer.packed)

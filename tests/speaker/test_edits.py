@@ -117,6 +117,7 @@ EDITS: dict[str, Edit] = {
     "families": Edit((IPV4_UNICAST, IPV6_UNICAST)),
     "kind": Edit(PeerKind.GLOBAL),
     "resource": Edit("another"),
+    "range": Edit("127.0.0.0/24"),
     "port": Edit(4711),
     "passive": Edit(False),
     "source_address": Edit(home(9)),

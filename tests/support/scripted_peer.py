@@ -210,6 +210,7 @@ class ScriptedPeer(asyncio.Protocol):
         router_id: str = "",
         receive_buffer: int = 0,
         password: Secret | None = None,
+        ttl: int = 0,
     ) -> Self:
         """Dial a router from one of our addresses, by signed segments if there is a password."""
         loop = asyncio.get_running_loop()
@@ -220,6 +221,8 @@ class ScriptedPeer(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if password is not None:
             sign(sock, address, password)
+        if ttl:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         if source:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((source, 0))

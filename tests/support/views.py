@@ -33,7 +33,7 @@ def peer_view(address: str, **changed: Any) -> PeerView:
         "tcpAO": None,
         "ttlSecurity": 0,
     }
-    assert changed.keys() <= view.keys()
+    assert changed.keys() <= view.keys() | {"range"}
     return cast(PeerView, view | changed)
 
 
@@ -47,6 +47,7 @@ def status_view(*peers: PeerView, **changed: Any) -> StatusView:
         "version": "0.1.0",
         "pid": 4711,
         "since": 0.0,
+        "ranges": [],
         "peers": list(peers),
         "conditions": [],
         "kernel": {

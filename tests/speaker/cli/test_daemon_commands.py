@@ -117,7 +117,35 @@ def test_peer_lists_peers_and_conditions_as_json(tmp_path: Path) -> None:
     with serving(tmp_path, {"status": status}):
         done = wren("peer", "--run-dir", tmp_path, "-o", "json")
     shown = json.loads(done.stdout)
-    assert shown == {"peers": STATUS["peers"], "conditions": STATUS["conditions"]}
+    told = {"peers": STATUS["peers"], "ranges": [], "conditions": STATUS["conditions"]}
+    assert shown == told
+
+
+def test_peer_tells_of_ranges_below_the_peers(tmp_path: Path) -> None:
+    ranges = [
+        {
+            "name": "Dynamic_rack",
+            "resource": "rack",
+            "networks": ["10.1.0.0/24", "fd00:1::/64"],
+            "remoteAS": "64512-65000",
+            "peers": 3,
+            "limit": 100,
+            "waiting": 1,
+            "refused": {"as": 2, "limit": 1},
+            "last": [],
+        }
+    ]
+    dynamic = peer_view("10.1.0.7", resource="rack", range="10.1.0.0/24")
+    told: Any = status_view(dynamic, ranges=ranges)
+    with serving(tmp_path, {"status": lambda _: told}):
+        done = wren("peer", "--run-dir", tmp_path)
+    assert done.stdout.splitlines()[-1] == (
+        "Dynamic_rack: 3 of 100 peers from 10.1.0.0/24, fd00:1::/64 in AS 64512-65000 "
+        "(BGPPeer/rack), 1 without an OPEN yet; turned away: 2 (as), 1 (limit)"
+    )
+    with serving(tmp_path, {"peer": lambda _: {"peer": dynamic, "history": []}}):
+        done = wren("peer", "10.1.0.7", "--run-dir", tmp_path)
+    assert "accepted from  10.1.0.0/24" in done.stdout
 
 
 def test_peer_shows_one_session_in_detail_with_its_history(tmp_path: Path) -> None:

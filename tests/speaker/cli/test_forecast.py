@@ -25,6 +25,7 @@ def view(**changed: Any) -> ForecastView:
         "peers": [],
         "left": 0,
         "unforeseen": [],
+        "sessions": [],
         **changed,
     }
     return whole  # type: ignore[return-value]  # of that shape
@@ -41,9 +42,11 @@ def test_routes_are_counted_and_the_first_few_named() -> None:
             peers=[{"peer": "two", "accepted": NOTHING, "advertised": TOLD}],
             left=7,
             unforeseen=["what three will tell"],
+            sessions=["removes Dynamic_rack_10_1_0_7"],
         )
     )
     assert lines == [
+        "  removes Dynamic_rack_10_1_0_7",
         "  routes: 1 vanishes (e); 1 moves (a: one via x → two)",
         "  told to two: 4 appear (a, b, c, …); 1 vanishes (e); 2 change (f, g)",
         "  about 7 more prefixes were not looked at",

@@ -84,6 +84,7 @@ OTHER_VALUES: dict[str, Any] = {
     "families": (IPV4_UNICAST, IPV6_UNICAST),
     "kind": PeerKind.NODE,
     "resource": "tor2",
+    "range": "10.1.0.0/24",
     "port": 1790,
     "passive": True,
     "source_address": None,

@@ -687,6 +687,7 @@ def test_the_plan_as_json() -> None:
             {"prefix": "10.9.0.1/32", "via": "10.0.0.254"},
         ],
         "serviceRanges": [],
+        "ranges": [],
     }
 
 

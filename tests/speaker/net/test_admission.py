@@ -237,6 +237,36 @@ def family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+RANGES = {home(1): "127.0.0.8/29", "::1": "::/64"}
+
+
+@on_both_loops
+@BOTH_FAMILIES
+async def test_a_range_has_a_key_and_a_longer_prefix_another(own: str, other: str) -> None:
+    """That of an address among them; the connection goes on by the key that it came by."""
+    whole = RANGES[own]
+    other = home(9) if own != "::1" else other
+    async with entrance(own, {whole: Terms(OLD)}) as opened:
+        stands = await opened.call(own, other, Terms(OLD))
+        await until(lambda: opened.came)
+        here = opened.came[0]
+        assert not await opened.is_reached(own, other)
+        assert not await opened.is_reached(own, other, Terms(NEW))
+        if own != "::1":
+            assert await opened.is_reached(own, home(7))
+        opened.ask({whole: Terms(OLD), other: Terms(NEW)})
+        assert await opened.is_reached(own, other, Terms(NEW))
+        assert not await opened.is_reached(own, other, Terms(OLD))
+        opened.ask({whole: Terms(NEW)})
+        assert await opened.is_reached(own, other, Terms(NEW))
+        assert not await opened.is_reached(own, other, Terms(OLD))
+        await passes(stands, here)
+        stands.abort()
+        here.abort()
+        opened.ask({})
+        assert await opened.is_reached(own, other)
+
+
 MANY = {f"10.{n >> 8}.{n & 255}.1": Terms(OLD) for n in range(1000)}
 MANY |= {f"fd00::{n:x}": Terms(OLD) for n in range(1, 1001)}
 

@@ -1,0 +1,109 @@
+"""What a plan asks of who connects, by places: single addresses, and ranges.
+
+The kernel takes the key of the longest prefix, and knows no prefix without one. So a range that is
+signed and has parts in it that are not (a single peer, or a range of its own) is signed around
+them, in pieces.
+
+Standards: RFC 2385 §2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Self, TypeAlias
+
+from speaker.config.peerplan import PeerPlan
+from speaker.config.plan import Plan
+from speaker.net.admission import Terms
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+def place_of(network: Network) -> str:
+    """Write a range as a place: a single address has no length."""
+    whole = network.prefixlen == network.max_prefixlen
+    return str(network.network_address if whole else network)
+
+
+def network_of(place: str) -> Network:
+    """Read a place: an address, whose zone does not count, or a range."""
+    return ip_network(place.partition("%")[0])
+
+
+def pieces(network: Network, unsigned: Iterable[Network]) -> list[Network]:
+    """Divide a signed range so that what is unsigned in it is left out.
+
+    Args:
+        network: the range.
+        unsigned: addresses and ranges without a key; those that are not inside do not matter.
+    """
+    found = [network]
+    for hole in sorted(unsigned, key=lambda each: each.prefixlen):
+        if hole.version == network.version and hole != network and _is_in(hole, network):
+            found = [piece for each in found for piece in _around(each, hole)]
+    return found
+
+
+def _around(whole: Network, hole: Network) -> Iterable[Network]:
+    if not whole.overlaps(hole):
+        return (whole,)
+    if _is_in(whole, hole):
+        return ()
+    return whole.address_exclude(hole)  # type: ignore[arg-type]  # both are of one family
+
+
+def _is_in(inner: Network, outer: Network) -> bool:
+    return inner.subnet_of(outer)  # type: ignore[arg-type]  # both are of one family
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What is asked at a node's listening sockets.
+
+    Attributes:
+        terms: of each place.
+        places: where the key of each signed range has to be, by the range as text.
+    """
+
+    terms: Mapping[str, Terms]
+    places: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Gather those of a plan: of named peers, who come first, and of ranges."""
+        named = _of_peers(peer for peer in plan.peers.values() if not peer.range)
+        ranges = {
+            network: Terms.of(each.template_of(str(network.network_address)))
+            for each in plan.ranges.values()
+            for network in each.networks
+        }
+        alone = {network_of(address): terms for address, terms in named.items()}
+        unsigned = [place for place, each in (*ranges.items(), *alone.items()) if not each.password]
+        terms: dict[str, Terms] = {}
+        places: dict[str, tuple[str, ...]] = {}
+        for network, each in ranges.items():
+            if network in alone:
+                continue
+            parts = [network]
+            if each.password is not None:
+                parts = pieces(network, unsigned)
+                places[str(network)] = tuple(map(place_of, parts))
+            terms |= dict.fromkeys(map(place_of, parts), each)
+        return cls({**terms, **named}, places)
+
+    @property
+    def passwords(self) -> int:
+        """How many keys a listening socket for all addresses has."""
+        return sum(each.password is not None for each in self.terms.values())
+
+
+def _of_peers(plans: Iterable[PeerPlan]) -> dict[str, Terms]:
+    """Give the terms of each address: where it has several peers, what any of them asks for."""
+    found: dict[str, Terms] = {}
+    for plan in plans:
+        other = found.get(plan.address, Terms())
+        password, keys = other.password or plan.password, other.keys or plan.tcp_ao
+        found[plan.address] = Terms(password, other.hops or plan.ttl_security, keys)
+    return found
