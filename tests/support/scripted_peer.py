@@ -247,6 +247,11 @@ class ScriptedPeer(asyncio.Protocol):
         await peer.establish(**said)
         return peer
 
+    @property
+    def has_connected(self) -> bool:
+        """Whether there is a connection, or was."""
+        return self._transport is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.is_open = True
@@ -399,14 +404,19 @@ class Doorkeeper:
         self.address = address
         self.port = port
         self.asn = asn
-        self.peers: list[ScriptedPeer] = []
+        self._made: list[ScriptedPeer] = []
         self._server: asyncio.Server | None = None
+
+    @property
+    def peers(self) -> list[ScriptedPeer]:
+        """Those that are connected, or were; a loop makes a peer a moment before it is."""
+        return [peer for peer in self._made if peer.has_connected]
 
     async def __aenter__(self) -> Self:
         def make() -> ScriptedPeer:
             peer = ScriptedPeer(self.asn, _router_id(self.address))
             peer.address = self.address
-            self.peers.append(peer)
+            self._made.append(peer)
             return peer
 
         loop = asyncio.get_running_loop()
