@@ -33,8 +33,10 @@ from enum import StrEnum
 from math import inf
 from typing import TypeAlias
 
+from fsm.capabilities import GracefulRestart, LongLivedGracefulRestart
 from fsm.effects import DownKind, DownReason
 from fsm.family import Family
+from fsm.messages import Open
 from fsm.negotiation import Negotiated
 
 STALE_PATH_TIME = 360.0
@@ -109,6 +111,24 @@ def keeps_routes(reason: DownReason, negotiated: Negotiated) -> bool:
             return negotiated.restarts_on_notification and not reason.is_hard_reset
         case DownKind.DROPPED:
             return False
+
+
+def is_kept_for(sent: Open, negotiated: Negotiated) -> float:
+    """Give the seconds for which the peer may keep our routes while we restart; 0 for not at all.
+
+    Args:
+        sent: our OPEN, which says for how long.
+        negotiated: what both ends agreed.
+    """
+    if not negotiated.restarts_gracefully:
+        return 0.0
+    seconds = 0.0
+    for capability in sent.capabilities:
+        if isinstance(capability, GracefulRestart):
+            seconds += capability.restart_time
+        elif isinstance(capability, LongLivedGracefulRestart) and negotiated.is_long_lived:
+            seconds += max((stale for _, _, stale in capability.families), default=0)
+    return seconds
 
 
 class RestartHelper:

@@ -202,6 +202,10 @@ class RunningNode:
         self._children.clear()
 
     def _reap_dead(self) -> None:
+        for child in self._children:
+            # Dead to us, it may have threads that are about to be.
+            if processes.identify(child.pid) is None:
+                child.wait()
         self._children = [child for child in self._children if child.poll() is None]
 
     def restart(self) -> None:

@@ -131,7 +131,13 @@ class Daemon:
         async with aclosing(self._directory.snapshots()) as snapshots:
             plan, held = await self._begin(snapshots)
             before = await asyncio.to_thread(recalled, options.run_dir)
-            router = Speaker(plan, kernel=options.kernel_options, before=before, doors=self._doors)
+            router = Speaker(
+                plan,
+                kernel=options.kernel_options,
+                before=before,
+                doors=self._doors,
+                run_dir=options.run_dir,
+            )
             self._router = router
             drainage = self._drainage = Drainage(router)
             status = Status(router, os.getpid(), drainage.conditions)

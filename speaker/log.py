@@ -655,6 +655,27 @@ def bfd_process_started(scheduling: str) -> None:
     _say(level, "bfd_process_started", f"BFD process started{more}", scheduling=scheduling)
 
 
+def bfd_process_adopted(pid: int) -> None:
+    """The BFD process of an earlier run goes on for us."""
+    _say(
+        logging.INFO,
+        "bfd_process_adopted",
+        f"BFD process {pid} has watched on meanwhile, and is ours now",
+        pid=pid,
+    )
+
+
+def bfd_process_replaced(pid: int, version: str) -> None:
+    """The BFD process of an earlier run is of another version: a new one has its sessions."""
+    _say(
+        logging.INFO,
+        "bfd_process_replaced",
+        f"BFD process {pid} of version {version} has given its sessions to a new one",
+        pid=pid,
+        version=version,
+    )
+
+
 def bfd_process_ended(why: str) -> None:
     """The BFD process is gone, or did not come about; it is started again."""
     _say(

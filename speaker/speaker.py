@@ -16,6 +16,7 @@ Standards: RFC 4271 §3, §9.
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from ipaddress import ip_address
@@ -87,6 +88,7 @@ class Speaker:
         before: whose sessions were up before a restart, by the peers' names; None where that is not
             known: then, if the kernel holds routes of ours, all of them.
         doors: listening sockets that others have opened for us.
+        run_dir: where the process of BFD waits for the next run; None where it ends with this one.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Speaker:
         clock: Clock | None = None,
         before: PeersUp | None = None,
         doors: Doors | None = None,
+        run_dir: pathlib.Path | None = None,
     ) -> None:
         self.plan = plan
         self.clock = clock or Clock()
@@ -124,7 +127,7 @@ class Speaker:
         self.networks = ExternalNetworks(self, MAX_PATHS)
         self.originations = Originations(plan, self.local, self.ground)
         self.origins = RouteOrigins(self)
-        self.watches = Watches(self)
+        self.watches = Watches(self, run_dir=run_dir)
         self.peers: dict[str, Peer] = {}
         self.plane = ForwardingPlane(self, kernel)
         self.sinks: list[RouteSink] = [] if sink is None else [sink]
@@ -367,6 +370,9 @@ class Speaker:
         self.doorkeeper.close()
         self._strangers.close()
         self.dynamic.close()
+        if restart:
+            # Before sessions end: who keeps our routes is to be watched on.
+            await self.watches.leave()
         for peer in list(self.peers.values()):
             keeps = peer.exchange is not None and peer.exchange.negotiated.restarts_gracefully
             peer.close(None if restart and keeps else Cease.ADMINISTRATIVE_SHUTDOWN)

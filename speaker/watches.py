@@ -6,6 +6,9 @@ routes is not, unless ``wren.bgp/bfd: multihop`` says so. A peer whose key is mi
 at all, rather than without it. One BFD session is for all peers of an address. The process that
 sends and hears its packets is started when the first peer asks for it (`speaker.bfd`).
 
+When this node restarts, and peers keep its routes meanwhile, the process goes on without us for as
+long as they do, and the next run takes it up (RFC 5882 §4.3).
+
 When a session that was Up goes Down, the BGP session ends with Cease/BFD Down (RFC 9384), as a Hard
 Reset where that is known (RFC 8538): what the peer told is not used a moment longer, in the kernel
 first of all. A peer without BFD, one that ends it on purpose, and the death of our own process end
@@ -13,18 +16,21 @@ nothing (RFC 5882 §3.2).
 
 A session in strict mode is told what BFD says, and waits for it (`fsm.gate`).
 
-Standards: RFC 5881 §2; RFC 5883 §4; RFC 5882 §3.2; RFC 9384 §3.
+Standards: RFC 5881 §2; RFC 5883 §4; RFC 5882 §3.2, §4.3; RFC 9384 §3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Protocol
 
 from fsm.bfd import Diagnostic
 from fsm.events import AutomaticStop
+from fsm.graceful import is_kept_for
 from fsm.notifications import Cease
 from policy.path import Source
 from speaker import log
@@ -37,6 +43,9 @@ from speaker.config.plan import Plan
 from speaker.control.views import BfdView
 from speaker.peer import Peer
 from speaker.rib.next_hops import NextHopTable
+
+MARGIN = 10.0
+"""Seconds for which BFD goes on without us when peers have let go of our routes."""
 
 
 class House(Protocol):
@@ -66,6 +75,9 @@ class Bfd(Protocol):
     async def show(self) -> dict[str, Any] | None:
         """Tell of ``sessions`` and ``process``; None where there is nothing to tell."""
 
+    async def leave(self) -> None:
+        """Be gone, and let sessions go on for as long as each `Watch` says."""
+
     async def close(self) -> None:
         """Watch nobody any more."""
 
@@ -76,13 +88,18 @@ class Watches:
     Args:
         house: the router around.
         make: makes who watches, when the first peer asks for it, from what it is to call.
+        run_dir: where our own process is found by the next run; None where it ends with this one.
     """
 
     def __init__(
-        self, house: House, make: Callable[[Callable[[Verdict], None]], Bfd] = BfdClient
+        self,
+        house: House,
+        make: Callable[[Callable[[Verdict], None]], Bfd] | None = None,
+        run_dir: Path | None = None,
     ) -> None:
         self._house = house
-        self._make = make
+        self._make = make or partial(BfdClient, run_dir=run_dir)
+        self._is_over = False
         self._client: Bfd | None = None
         self._watched: dict[str, Watch] = {}
         self._up: set[str] = set()
@@ -91,6 +108,8 @@ class Watches:
 
     def follow(self) -> None:
         """Watch whoever is to be watched now, and nobody else."""
+        if self._is_over:
+            return
         asking = [peer for peer in self._house.peers.values() if peer.plan.bfd]
         if not asking and self._client is None:
             return
@@ -159,7 +178,20 @@ class Watches:
             multihop=bool(plan.bfd_hops),
             least_ttl=TTL + 1 - plan.bfd_hops if plan.bfd_hops else 1,
             settings=settings,
+            keep=self._keep(plan.address),
         )
+
+    def _keep(self, address: str) -> float | None:
+        """Say for how long a session is of use without us; None where that stays as it was."""
+        promised = [
+            is_kept_for(peer.sent_open, peer.exchange.negotiated)
+            for peer in self._of_address(address)
+            if peer.exchange is not None and peer.sent_open is not None
+        ]
+        if not promised:
+            return None
+        longest = max(promised)
+        return longest + MARGIN if longest else 0.0
 
     def _interface_to(self, address: bytes) -> str | None:
         """Give the link that an address is on; None for none, empty where links are not known."""
@@ -202,8 +234,16 @@ class Watches:
             "process": None if shown is None else shown["process"],
         }
 
+    async def leave(self) -> None:
+        """A restart: BFD goes on without us where peers keep our routes; others are told."""
+        self._is_over = True
+        if self._client is not None:
+            await self._client.leave()
+            self._client = None
+
     async def close(self) -> None:
         """Watch nobody any more; peers are told that this is on purpose."""
+        self._is_over = True
         if self._client is not None:
             await self._client.close()
             self._client = None

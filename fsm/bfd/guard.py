@@ -36,6 +36,11 @@ class Guard:
         """Whether packets are authenticated, so that no two of them need be the same."""
         return self._signer is not None
 
+    @property
+    def sequence(self) -> int | None:
+        """bfd.XmitAuthSeq, of the next packet; None where packets have no authentication."""
+        return None if self._signer is None else self._signer.sequence
+
     def change(
         self, authentication: Authentication | None, sequence: int, until: float | None
     ) -> None:

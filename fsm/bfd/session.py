@@ -95,6 +95,11 @@ class BfdSession:
         return self.tx_due
 
     @property
+    def sequence(self) -> int | None:
+        """bfd.XmitAuthSeq, of the next packet; None without authentication. RFC 5880 §6.8.1."""
+        return self._guard.sequence
+
+    @property
     def is_polling(self) -> bool:
         """Whether a Poll Sequence of ours runs."""
         return self._polling

@@ -1,11 +1,11 @@
 """The speaker's half of BFD: it starts the process, says whom to watch, and hears of changes.
 
-The process is joined to us by a pair of sockets, and nothing else: the end of file there is how
-each half learns that the other is gone. When the process dies it is started again, after a pause
-that grows, and told everything anew. *Nobody is down because of that*: the lack of a witness is no
-evidence (RFC 5882 §3.2). A session that it had Up is taken over as it was, which the peer does not
-notice if its detection time is longer than the start; or it comes up again by itself; or it proves
-to be down by staying so for `PATIENCE`.
+The process is joined to us by a connection, and nothing else (`speaker.bfd.finding`): the end of
+file there is how each half learns that the other is gone. When the process dies it is started
+again, after a pause that grows, and told everything anew. *Nobody is down because of that*: the
+lack of a witness is no evidence (RFC 5882 §3.2). A session that it had Up is taken over as it was,
+which the peer does not notice if its detection time is longer than the start; or it comes up again
+by itself; or it proves to be down by staying so for `PATIENCE`.
 
 What is told upwards is a `Verdict` for each session: Up or not, and whether that is a failure. A
 peer that says AdminDown has not failed.
@@ -16,10 +16,6 @@ Standards: RFC 5882 §3.2.
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +24,8 @@ from typing import Any
 
 from fsm.bfd import BfdState
 from speaker import log
-from speaker.bfd.words import MAX_LINE, Watch, decode_line, encode_line, watch_as_json
+from speaker.bfd.finding import ANSWER_TIMEOUT, Finder, Found
+from speaker.bfd.words import Watch, decode_line, encode_line, watch_as_json
 
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before the process is started again, from one early death to the next."""
@@ -38,16 +35,6 @@ STEADY = 60.0
 
 PATIENCE = 10.0
 """Seconds in which a session is up again after the process was started anew, or has failed."""
-
-ANSWER_TIMEOUT = 2.0
-"""Seconds that the process may take to tell how its sessions are."""
-
-_ROOT = str(Path(__file__).resolve().parents[2])
-
-_PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from speaker.bfd.loop import main; main(int(sys.argv[2]))"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +59,11 @@ class BfdClient:
 
     Args:
         tell: called with each change, on the event loop.
+        run_dir: where the process waits for the next speaker when we are gone; None where it ends
+            with us.
     """
 
-    def __init__(self, tell: Callable[[Verdict], None]) -> None:
+    def __init__(self, tell: Callable[[Verdict], None], run_dir: Path | None = None) -> None:
         self._tell = tell
         self._watches: dict[str, Watch] = {}
         # Of those that are or were Up, and have not failed: how often each had left Up.
@@ -86,7 +75,15 @@ class BfdClient:
         self._served: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._asked: list[asyncio.Future[dict[str, Any]]] = []
-        self.starts = 0
+        # The same of those that a process of another version had.
+        self._given: dict[str, list[Any] | None] = {}
+        self._is_leaving = False
+        self._finder = Finder(run_dir)
+
+    @property
+    def starts(self) -> int:
+        """How many processes were started."""
+        return self._finder.starts
 
     @property
     def is_running(self) -> bool:
@@ -138,7 +135,11 @@ class BfdClient:
         """Let the process end, when it has told the peers that this is on purpose."""
         for name in list(self._watches):
             self.unwatch(name)
-        # Its answer says that the first packets of that are sent.
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Be gone, and let the process go on for as long as each `Watch` says."""
+        # Its answer says that it has heard everything, and that the first packets of that are sent.
         await self.show()
         if self._served is not None:
             self._served.cancel()
@@ -153,40 +154,26 @@ class BfdClient:
         while True:
             begun = loop.time()
             try:
-                await self._run()
+                await self._serve_by(await self._finder.find())
             except OSError as error:
                 log.bfd_process_ended(f"it cannot be started: {error.strerror or error}")
             deaths = 1 if loop.time() - begun > STEADY else deaths + 1
             self._unproven |= set(self._up)
             await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
 
-    async def _run(self) -> None:
-        """Start a process and listen to it until it is gone.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            descriptor = theirs.fileno()
-            command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, str(descriptor)]
-            try:
-                process = subprocess.Popen(  # noqa: ASYNC220  (spawned, not waited for)
-                    command, pass_fds=(descriptor,), stdin=subprocess.DEVNULL
-                )
-            except OSError:
-                ours.close()
-                raise
-        self.starts += 1
-        # It ends by itself when we are gone: at once, or when it has told the peers.
-        ended = _end_of(process)
-        try:
-            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE * 16)
-        except BaseException:
-            ours.close()
-            raise
-        await self._talk(reader, writer)
-        log.bfd_process_ended(f"its exit status is {await ended}")
+    async def _serve_by(self, found: Found) -> None:
+        """Listen to a process until it is gone."""
+        self._given = found.formers
+        self._is_leaving = False
+        await self._talk(found.reader, found.writer)
+        if self._is_leaving:
+            log.bfd_process_ended("somebody has ended it")
+            # It takes leave of the peers first, and has the ports until it has.
+            await asyncio.sleep(PAUSES[1])
+        elif found.ended is None:
+            log.bfd_process_ended("it is gone")
+        else:
+            log.bfd_process_ended(f"its exit status is {await found.ended}")
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Tell the process whom to watch, and listen to it until it is gone."""
@@ -220,13 +207,17 @@ class BfdClient:
             self._writer.write(line)
 
     def _say_watch(self, watch: Watch) -> None:
-        former = self._former.get(watch.name) if watch.name in self._unproven else None
+        if self._writer is None:
+            return
+        former = self._given.pop(watch.name, None)
+        if former is None and watch.name in self._unproven:
+            former = self._former.get(watch.name)
         self._say(encode_line("watch", session=watch_as_json(watch), former=former))
 
     def _hear(self, said: dict[str, Any]) -> None:
         match said["word"]:
-            case "ready":
-                log.bfd_process_started(said["scheduling"])
+            case "leaving":
+                self._is_leaving = True
             case "state":
                 if said["name"] in self._watches:
                     self._heed(said)
@@ -262,21 +253,3 @@ class BfdClient:
         for name in sorted(unproven):
             self._up.pop(name, None)
             self._tell(Verdict(name, False, True, 0))
-
-
-def _end_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
-    """Wait for a process to end, in a thread that nobody has to wait for."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-
-    def tell(status: int) -> None:
-        if not ended.done():
-            ended.set_result(status)
-
-    def wait() -> None:
-        status = process.wait()
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(tell, status)
-
-    threading.Thread(target=wait, name="bfd-process", daemon=True).start()
-    return ended

@@ -17,6 +17,7 @@ import socket
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -43,6 +44,8 @@ class Watched:
         received, sent: packets.
         gaps: silences of the peer while Up, by `GAPS`, the last for all longer ones.
         ends_at: when it is forgotten; None unless it is taken away.
+        keep: seconds for which it goes on without a speaker.
+        orphaned_until: when it is taken away for want of a speaker; None while one asks for it.
         is_proven: the peer was heard since the process runs.
         scheduled: the deadline under which it stands in the heap.
         way: by which its last packet came.
@@ -52,16 +55,19 @@ class Watched:
     __slots__ = (
         *("watch", "session", "sender", "since", "downs", "received", "sent", "gaps", "ends_at"),
         *("is_proven", "scheduled", "last_received", "interval", "way", "key"),
+        *("keep", "orphaned_until"),
     )
 
-    def __init__(self, watch: Watch, discriminator: int, since: float) -> None:
+    def __init__(self, watch: Watch, discriminator: int, since: float, sequence: int) -> None:
         self.watch = watch
-        self.session = BfdSession(watch.settings, discriminator, random.getrandbits(32))
+        self.session = BfdSession(watch.settings, discriminator, sequence)
         self.sender = Sender(watch)
         self.since = since
         self.downs = self.received = self.sent = 0
         self.gaps = [0] * (len(GAPS) + 1)
         self.ends_at: float | None = None
+        self.keep = 0.0
+        self.orphaned_until: float | None = None
         self.is_proven = True
         self.scheduled: float | None = None
         self.last_received: float | None = None
@@ -72,7 +78,7 @@ class Watched:
     @property
     def deadline(self) -> float | None:
         """When time is to pass for it next."""
-        due, end = self.session.deadline, self.ends_at
+        due, end = self.session.deadline, self.ends_at or self.orphaned_until
         return due if end is None or (due is not None and due < end) else end
 
     def heard(self, now: float) -> None:
@@ -104,6 +110,7 @@ class Watching:
         clock: gives monotonic seconds.
         wall: gives seconds since the epoch.
         tell: called with a session whose state is another.
+        independent: sessions may go on without a speaker, and peers are told so by the C bit.
 
     Attributes:
         discards: packets that were nobody's, by reason.
@@ -116,10 +123,13 @@ class Watching:
         clock: Callable[[], float],
         wall: Callable[[], float],
         tell: Callable[[Watched], None],
+        *,
+        independent: bool = False,
     ) -> None:
         self._clock = clock
         self._wall = wall
         self._tell = tell
+        self._independent = independent
         self._by_name: dict[str, Watched] = {}
         self._by_discriminator: dict[int, Watched] = {}
         self._by_peer: dict[str, list[Watched]] = {}
@@ -137,28 +147,35 @@ class Watching:
     def __len__(self) -> int:
         return len(self._by_discriminator)
 
-    def watch(self, watch: Watch, former: tuple[int, ControlPacket] | None = None) -> None:
+    def watch(self, watch: Watch, former: Former | None = None) -> None:
         """Watch a session, or go on watching it under other settings.
 
         Args:
             watch: which, and how.
-            former: our discriminator and a packet of the peer's, where the session was Up when the
-                last process died.
+            former: of the session, where it was Up when the last process died.
         """
         now = self._clock()
+        settings = replace(watch.settings, independent=self._independent)
+        watch = replace(watch, settings=settings)
         known = self._by_name.get(watch.name)
         if known is not None and known.watch.place != watch.place:
             self.unwatch(watch.name)
             known = None
         if known is None:
-            known = self._add(watch, 0 if former is None else former[0])
+            known = self._add(watch, former)
             if former is not None:
                 known.is_proven = False
-                known.session.resume(former[1], now)
+                known.session.resume(former.remote, now)
             self._perform(known, known.session.tick(now, random.random()))
-        elif known.watch != watch:
-            known.watch = watch
-            known.session.configure(watch.settings, now, random.getrandbits(32))
+        else:
+            before, known.watch = known.watch, watch
+            if before.settings != watch.settings:
+                known.session.configure(watch.settings, now, random.getrandbits(32))
+        if self._independent and watch.keep is not None:
+            known.keep = watch.keep
+        if known.orphaned_until is not None:
+            known.orphaned_until = None
+            self._tell(known)
         self._schedule(known)
 
     def unwatch(self, name: str) -> None:
@@ -167,6 +184,7 @@ class Watching:
         if watched is None:
             return
         now = self._clock()
+        watched.orphaned_until = None
         if watched.session.remote is None:
             self._forget(watched)
             return
@@ -180,23 +198,38 @@ class Watching:
         for name in list(self._by_name):
             self.unwatch(name)
 
+    def orphan(self) -> None:
+        """The speaker is gone: go on without it for as long as it had said."""
+        now = self._clock()
+        for name, watched in list(self._by_name.items()):
+            if not watched.keep:
+                self.unwatch(name)
+            elif watched.orphaned_until is None:
+                watched.orphaned_until = now + watched.keep
+                self._schedule(watched)
+
     def close(self) -> None:
         """Forget all sessions at once, and tell nobody."""
         self._by_name.clear()
         for watched in list(self):
             self._forget(watched)
 
-    def _add(self, watch: Watch, discriminator: int) -> Watched:
+    def _add(self, watch: Watch, former: Former | None) -> Watched:
         for other in list(self._by_peer.get(watch.peer, ())):
             if other.ends_at is not None and other.watch.place == watch.place:
                 # Its AdminDown would take the new session down at the peer's end.
                 self._forget(other)
+        discriminator = 0 if former is None else former.discriminator
         # Of the process before us, if we go on with its sessions.
         self._tag = self._tag or discriminator >> TAG_BITS or random.getrandbits(TAG_BITS) or 1
         while not discriminator or discriminator in self._by_discriminator:
             discriminator = self._tag << TAG_BITS | random.getrandbits(TAG_BITS)
         self.tags.add(discriminator >> TAG_BITS)
-        made = Watched(watch, discriminator, self._wall())
+        sequence = None if former is None else former.sequence
+        if sequence is None:
+            sequence = random.getrandbits(32)
+        since = self._wall() if former is None else former.since
+        made = Watched(watch, discriminator, since, sequence)
         self._by_name[watch.name] = self._by_discriminator[discriminator] = made
         self._by_peer.setdefault(watch.peer, []).append(made)
         return made
@@ -296,6 +329,10 @@ class Watching:
             if watched.ends_at is not None and watched.ends_at <= now:
                 self._forget(watched)
                 continue
+            if watched.orphaned_until is not None and watched.orphaned_until <= now:
+                watched.orphaned_until = None
+                self.unwatch(watched.watch.name)
+                continue
             session, chance = watched.session, random.random()
             octets = session.send_again(now, chance)
             if octets is not None:
@@ -353,7 +390,7 @@ def state_as_json(watched: Watched) -> dict[str, Any]:
         "diagnostic": session.diagnostic,
         "remoteState": None if remote is None else str(remote.state),
         "downs": watched.downs,
-        "former": None if remote is None else [session.discriminator, encode(remote).hex()],
+        "former": former_as_json(watched),
     }
 
 
@@ -391,12 +428,45 @@ def session_as_json(watched: Watched) -> dict[str, Any]:
     }
 
 
-def former_of(said: list[Any] | None) -> tuple[int, ControlPacket] | None:
-    """Read what ``former`` of a `state_as_json` was."""
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What it takes to go on with a session of another process.
+
+    Attributes:
+        discriminator: ours.
+        remote: a packet of the peer's.
+        since: when its state was another one last, seconds since the epoch.
+        sequence: bfd.XmitAuthSeq of our next packet, where that is known.
+    """
+
+    discriminator: int
+    remote: ControlPacket
+    since: float
+    sequence: int | None = None
+
+
+def former_as_json(watched: Watched, *, final: bool = False) -> list[Any] | None:
+    """Tell what another process needs to go on with a session that is Up; None for others.
+
+    Args:
+        watched: the session.
+        final: it sends nothing more here.
+    """
+    session, remote = watched.session, watched.session.remote
+    if remote is None or session.state is not BfdState.UP:
+        return None
+    sequence = session.sequence if final else None
+    # What authenticated it is over, and a packet that promises more is none.
+    octets = encode(replace(remote, authenticated=False))
+    return [session.discriminator, octets.hex(), watched.since, sequence]
+
+
+def former_of(said: list[Any] | None) -> Former | None:
+    """Read what `former_as_json` wrote."""
     if said is None:
         return None
     remote = decode(bytes.fromhex(said[1]))
-    return None if isinstance(remote, Discard) else (said[0], remote)
+    return None if isinstance(remote, Discard) else Former(said[0], remote, said[2], said[3])
 
 
 def _diagnostic(number: int) -> str:

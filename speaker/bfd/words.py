@@ -2,7 +2,12 @@
 
 To the process: `watch` (a session, also one that is known under other settings), `unwatch`, `show`.
 From it: `ready` once, `state` whenever a session is in another state, `sessions` as the answer to
-`show`. The end of file says that the other half is gone.
+`show`, `leaving` when somebody else ends it. The end of file says that the other half is gone.
+
+A speaker that finds a process in its run directory hears `ready` first of all, and says `adopt`, to
+go on with it, or `give`: the process then tells in `given` what another one needs to go on with its
+sessions, and is gone. These four words, and what `ready` tells, stay as they are in all versions;
+all others count between equals only, who have `PROTOCOL` and the version in common.
 
 A `state` tells how often a session has left Up, so that one that fell and came back while nobody
 read is known to have fallen.
@@ -15,6 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsm.bfd import Authentication, AuthType, Settings
+
+PROTOCOL = 1
+"""Number of the words below; another one whenever they, or what they carry, change."""
 
 MAX_LINE = 1 << 20
 """Octets of a line at the most; a longer one is a fault of ours."""
@@ -32,6 +40,8 @@ class Watch:
         multihop: whether routers may stand between (RFC 5883).
         least_ttl: that a packet over several hops may come with.
         settings: of the session.
+        keep: seconds for which it goes on when the speaker is gone, for the next one to come; None
+            leaves that as it was.
     """
 
     name: str
@@ -41,6 +51,7 @@ class Watch:
     multihop: bool = False
     least_ttl: int = 1
     settings: Settings = Settings()  # noqa: RUF009  (frozen)
+    keep: float | None = None
 
     @property
     def place(self) -> tuple[str, str | None, str | None, bool]:
@@ -54,7 +65,11 @@ def encode_line(word: str, **more: Any) -> bytes:
 
 
 def decode_line(line: bytes) -> dict[str, Any]:
-    """Read a line; both ends are ours, so it is well-formed."""
+    """Read a line.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
     read: dict[str, Any] = json.loads(line)
     return read
 
@@ -70,6 +85,7 @@ def watch_as_json(watch: Watch) -> dict[str, Any]:
         "interface": watch.interface,
         "multihop": watch.multihop,
         "leastTTL": watch.least_ttl,
+        "keep": watch.keep,
         "tx": ours.desired_min_tx_us,
         "rx": ours.required_min_rx_us,
         "multiplier": ours.detect_mult,
@@ -102,4 +118,5 @@ def watch_of(read: dict[str, Any]) -> Watch:
         read["multihop"],
         read["leastTTL"],
         settings,
+        read["keep"],
     )

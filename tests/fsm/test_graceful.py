@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fsm.capabilities import GracefulRestart, LongLivedGracefulRestart
+from fsm.capabilities import Capability, GracefulRestart, LongLivedGracefulRestart
 from fsm.effects import DownKind, DownReason
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from fsm.graceful import (
@@ -21,8 +21,10 @@ from fsm.graceful import (
     RestartHelper,
     Sweep,
     Wait,
+    is_kept_for,
     keeps_routes,
 )
+from fsm.messages import Open
 from fsm.negotiation import Negotiated
 from fsm.notifications import Cease, Code, Notification, hard_reset
 
@@ -298,3 +300,23 @@ class Follower(RuleBasedStateMachine):
 
 
 TestFollower = Follower.TestCase
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "seconds"),
+    [
+        ((graceful(IPV4_UNICAST, seconds=90),), agreed(graceful()), 90.0),
+        ((graceful(IPV4_UNICAST, seconds=90),), agreed(), 0.0),
+        (
+            (graceful(seconds=90), long_lived(IPV4_UNICAST, IPV6_UNICAST, seconds=3600)),
+            agreed(graceful(), long_lived()),
+            3690.0,
+        ),
+        ((graceful(seconds=90), long_lived(IPV4_UNICAST)), agreed(graceful()), 90.0),
+    ],
+    ids=["graceful", "nothing", "long-lived", "not long-lived"],
+)
+def test_a_peer_keeps_our_routes_for_as_long_as_we_have_said(
+    ours: tuple[Capability, ...], theirs: Negotiated, seconds: float
+) -> None:
+    assert is_kept_for(Open(1, 90, 1, ours), theirs) == seconds

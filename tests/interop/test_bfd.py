@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab import RunningNode
+from tests.support.bfd import bfdd, birds_view, protocol, sessions, state, vtysh, watched
 from tests.support.birds import WREN, Bird, around, at
 from tests.support.datastores import log_of, put, wren_in
 from tests.support.edited import Edited
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes
-from tests.support.resources import document, node, peer, settings
+from tests.support.resources import document, node, settings
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop]
-
-TIMERS = "min rx interval 100 ms; min tx interval 150 ms; multiplier 4;"
-
-
-def protocol(timers: str = TIMERS) -> str:
-    return 'protocol bfd { accept direct; interface "*" { ' + timers + " }; }\n"
-
-
-def watched(number: int, **spec: Any) -> dict[str, Any]:
-    keys = {"wren.bgp/connectRetry": "1", "wren.bgp/idleHold": "1,2", "wren.bgp/holdTime": "90"}
-    spec = {"failureDetectionMode": "BFDIfDirectlyConnected", **spec}
-    return peer(
-        f"b{number}", node="w", peerIP=at(number), asNumber=65000 + number, extensions=keys, **spec
-    )
-
-
-def sessions(wren: RunningNode) -> dict[str, dict[str, Any]]:
-    shown = json.loads(wren_in(wren, "bfd", "-o", "json"))
-    return {session["name"]: session for session in shown["sessions"]}
-
-
-def state(wren: RunningNode, number: int) -> str | None:
-    session = sessions(wren).get(at(number))
-    return None if session is None else str(session["state"])
-
-
-def birds_view(bird: RunningNode) -> list[str]:
-    """Give what BIRD says of its session with Wren: state, interval, timeout."""
-    said = bird.execute(["birdc", "-s", str(bird.home / "bird.ctl"), "show", "bfd", "sessions"])
-    [line] = [line.split() for line in said.splitlines() if line.startswith(WREN)]
-    return [line[2], *line[-2:]]
 
 
 class World:
@@ -185,40 +152,6 @@ def test_a_process_that_is_killed_takes_no_session_along(world: World) -> None:
 
     becomes("another watches", is_another, True)
     assert world.edited.since() == before
-
-
-FRR_TIMERS = """bfd
- profile quick
-  receive-interval 120
-  transmit-interval 80
-  detect-multiplier 3
- exit
-"""
-
-
-@contextmanager
-def bfdd(other: RunningNode) -> Iterator[None]:
-    """Run FRR's bfdd beside its bgpd."""
-    home = other.home
-    conf = home / "bfdd.conf"
-    conf.write_text(FRR_TIMERS)
-    shutil.chown(conf, "frr")
-    argv = ["/usr/lib/frr/bfdd", "-f", str(conf), "-i", str(home / "bfdd.pid")]
-    argv += ["-z", str(home / "zserv.api"), "--vty_socket", str(home), "-P", "0"]
-    argv += ["--bfdctl", str(home / "bfdd.sock"), "--log", "stdout"]
-    with (home / "bfdd.log").open("wb") as log:
-        process = subprocess.Popen(other.inside(argv), stdout=log, stderr=subprocess.STDOUT)
-        try:
-            becomes("bfdd runs", (home / "bfdd.vty").exists, True)
-            yield
-        finally:
-            process.kill()
-            process.wait()
-
-
-def vtysh(other: RunningNode, *commands: str) -> str:
-    words = [word for command in commands for word in ("-c", command)]
-    return other.execute(["vtysh", "--vty_socket", str(other.home), *words])
 
 
 @pytest.fixture

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from fsm.capabilities import GracefulRestart, tlv
+from fsm.family import IPV4_UNICAST
 from fsm.notifications import Cease, Code
 from speaker.bfd.client import Verdict
 from speaker.bfd.words import Watch
 from speaker.config.bfd import DEFAULTS, InterfaceTimers
 from speaker.orders import disable, enable
 from speaker.speaker import Speaker
-from speaker.watches import Watches
+from speaker.watches import MARGIN, Watches
 from tests.support.routers import Town, home, is_up, on_uvloop
 
 FAILED = Verdict(home(11), is_up=False, failed=True, diagnostic=1)
 UP = Verdict(home(11), is_up=True, failed=False, diagnostic=0)
 ON_PURPOSE = replace(FAILED, failed=False)
+GRACEFUL = tlv(GracefulRestart(False, False, 60, ((IPV4_UNICAST, True),)))
 
 
 class Witness:
@@ -24,6 +29,7 @@ class Witness:
 
     def __init__(self) -> None:
         self.watched: dict[str, Watch] = {}
+        self.left: dict[str, Watch] | None = None
 
     @property
     def names(self) -> set[str]:
@@ -37,6 +43,9 @@ class Witness:
 
     async def show(self) -> dict[str, Any] | None:
         return None
+
+    async def leave(self) -> None:
+        self.left = dict(self.watched)
 
     async def close(self) -> None:
         self.watched.clear()
@@ -184,3 +193,32 @@ async def test_without_sessions_there_is_nothing_to_show() -> None:
         assert witness.watched == {}
         view = await router.watches.view()
         assert view == {"sessions": [], "notConnected": [], "withoutKey": [], "process": None}
+
+
+@on_uvloop
+@pytest.mark.parametrize(("capabilities", "keep"), [(b"", 0.0), (GRACEFUL, 120.0 + MARGIN)])
+async def test_whoever_keeps_our_routes_is_watched_while_we_restart(
+    capabilities: bytes, keep: float
+) -> None:
+    """RFC 5882 §4.3."""
+    async with Town() as town:
+        router, witness = await router_in(town)
+        # What was said before a restart counts until somebody has agreed on something.
+        assert witness.watched[home(11)].keep is None
+        await town.join(11, more=capabilities)
+        assert witness.watched[home(11)].keep == keep
+        await router.stop(restart=True)
+        assert witness.left is not None
+        assert witness.left[home(11)].keep == keep
+        # Nothing that happens on the way out is told any more.
+        assert witness.watched == witness.left
+
+
+@on_uvloop
+async def test_nobody_is_watched_after_a_stop_for_good() -> None:
+    async with Town() as town:
+        router, witness = await router_in(town)
+        await town.join(11, more=GRACEFUL)
+        await router.stop()
+        assert witness.left is None
+        assert witness.watched == {}

@@ -80,6 +80,10 @@ def alone(body: Callable[[BfdClient, list[Verdict]], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
+async def is_up(bfd: BfdClient) -> bool:
+    return (await state(bfd)).get("state") == "Up"
+
+
 async def state(bfd: BfdClient) -> dict[str, Any]:
     shown = await bfd.show()
     return {} if shown is None else {**shown["process"], **(shown["sessions"] or [{}])[0]}
@@ -101,10 +105,7 @@ def test_a_session_comes_up_on_real_sockets() -> None:
 @in_namespace
 def test_a_process_that_dies_is_started_again_and_nobody_is_down() -> None:
     async def body(bfd: BfdClient, told: list[Verdict]) -> None:
-        async def is_up() -> bool:
-            return (await state(bfd)).get("state") == "Up"
-
-        await becomes(is_up)
+        await becomes(lambda: is_up(bfd))
         pid = (await state(bfd))["pid"]
         os.kill(pid, signal.SIGKILL)
 

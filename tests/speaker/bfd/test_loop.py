@@ -33,6 +33,7 @@ def test_the_process_loads_nothing_but_the_standard_library_and_bfd() -> None:
     assert {name for name in loaded if name.startswith("speaker")} == {
         *("speaker", "speaker.bfd", "speaker.bfd.loop", "speaker.bfd.watching"),
         *("speaker.bfd.words", "speaker.bfd.datagrams", "speaker.bfd.ears", "speaker.bfd.sorting"),
+        *("speaker.bfd.words", "speaker.bfd.datagrams", "speaker.bfd.door", "speaker.bfd.line"),
     }
 
 
@@ -50,7 +51,6 @@ def test_it_answers_and_ends_with_its_speaker() -> None:
         assert shown["process"]["trouble"] == ""
     served.join(10)
     assert not served.is_alive()
-    theirs.close()
 
 
 def test_half_a_line_waits_for_its_end() -> None:
@@ -64,4 +64,3 @@ def test_half_a_line_waits_for_its_end() -> None:
         ours.sendall(line[5:] + line)
         assert [json.loads(answers.readline())["word"] for _ in range(2)] == ["sessions"] * 2
     served.join(10)
-    theirs.close()

@@ -13,6 +13,7 @@ from fsm.bfd.packet import encode
 from speaker.bfd.datagrams import Datagram
 from speaker.bfd.watching import (
     LINGER,
+    Former,
     Watched,
     Watching,
     former_of,
@@ -265,7 +266,7 @@ def test_another_place_is_another_session() -> None:
 def test_one_that_was_up_before_goes_on_and_is_told_of_when_the_peer_is_heard() -> None:
     world = World()
     remote = ControlPacket(BfdState.UP, 9, 77, desired_min_tx_us=100_000)
-    world.watching.watch(WATCH, (77, remote))
+    world.watching.watch(WATCH, Former(77, remote, 1e9))
     watched = world.of("a")
     assert (watched.session.discriminator, watched.session.state) == (77, BfdState.UP)
     assert watched.sent == 1
@@ -277,7 +278,7 @@ def test_one_that_was_up_before_goes_on_and_is_told_of_when_the_peer_is_heard() 
 def test_one_that_was_up_before_and_is_not_heard_is_down() -> None:
     world = World()
     remote = ControlPacket(BfdState.UP, 9, 77, desired_min_tx_us=100_000)
-    world.watching.watch(WATCH, (77, remote))
+    world.watching.watch(WATCH, Former(77, remote, 1e9))
     world.wait(0.4)
     assert world.told == [("a", BfdState.DOWN)]
 
@@ -286,7 +287,9 @@ def test_what_another_process_needs_is_told_and_read() -> None:
     world = World(WATCH)
     watched = world.come_up()
     former = former_of(state_as_json(watched)["former"])
-    assert former == (watched.session.discriminator, watched.session.remote)
+    remote = watched.session.remote
+    assert remote is not None
+    assert former == Former(watched.session.discriminator, remote, watched.since)
 
 
 def test_what_keeps_packets_from_going_out_is_shown() -> None:
