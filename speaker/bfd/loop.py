@@ -42,6 +42,9 @@ from speaker.bfd.words import PROTOCOL, encode_line, watch_of
 LATENESS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper ends of the histogram of how late the process woke up, in seconds."""
 
+PACE = 0.001
+"""Seconds from one waking up to the next at least."""
+
 
 class Loop:
     """The process.
@@ -119,6 +122,8 @@ class Loop:
             self._attend(key.data, events)
         self._watching.tick(woke, self._ears.hear_all)
         self._tell()
+        # What comes or is due meanwhile is done at once: to wake up costs more than a packet.
+        time.sleep(max(0.0, woke + PACE - time.monotonic()))
 
     def _take(self, raw: Raw) -> None:
         if not self._watching.take_again(raw):
