@@ -69,7 +69,7 @@ _WORDS = (
 
 
 class Discard(StrEnum):
-    """Why a packet was dropped. RFC 5880 §6.8.6."""
+    """Why a packet was dropped. RFC 5880 §6.8.6; the last three, RFC 5881 §5 and the shell's."""
 
     VERSION = "version"
     LENGTH = "length"
@@ -83,6 +83,8 @@ class Discard(StrEnum):
     BAD_AUTH = "wrong authentication"
     ADMIN_DOWN = "session is AdminDown"
     TTL = "TTL"
+    SOURCE = "another source"
+    INTERFACE = "another interface"
 
 
 @dataclass(frozen=True, slots=True)

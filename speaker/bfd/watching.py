@@ -3,6 +3,10 @@
 A packet that has a discriminator of ours is for that session; one that has none is for the session
 with its source, destination and interface (RFC 5881 §3, RFC 5883 §4).
 
+RFC: later packets may come from another address, or by another interface (RFC 5880 §6.3).
+Ours: they are dropped and counted. A peer of ours has one address, and over a single hop one link;
+what comes otherwise was made by somebody who has seen, or guessed, a discriminator.
+
 A session that is taken away says AdminDown for a while (RFC 5880 §6.8.16). One that was Up when the
 last process died goes on as if nothing had been, and is told of when the peer was heard.
 
@@ -273,8 +277,9 @@ class Watching:
         if watched is None:
             self.discards[Discard.NO_SESSION] += 1
             return
-        if datagram.ttl < (watched.watch.least_ttl if datagram.multihop else TTL):
-            watched.session.discards[Discard.TTL] += 1
+        wrong = None if watched.way and watched.way == datagram.way else _stray(watched, datagram)
+        if wrong is not None:
+            watched.session.discards[wrong] += 1
             return
         now, session = self._clock(), watched.session
         due = session.detect_due
@@ -369,10 +374,25 @@ class Watching:
             self._tell(watched)
 
 
+def _stray(watched: Watched, datagram: Datagram) -> Discard | None:
+    """Say what is wrong with the way that a packet of a session's came by, if anything is."""
+    watch = watched.watch
+    if datagram.ttl < (watch.least_ttl if watch.multihop else TTL):
+        return Discard.TTL
+    if datagram.source != watch.peer:
+        return Discard.SOURCE
+    return None if _is_by(watch, datagram) else Discard.INTERFACE
+
+
 def _is_for(watch: Watch, datagram: Datagram) -> bool:
     """Tell whether a first packet is for a session. RFC 5881 §3, RFC 5883 §4."""
     if watch.multihop != datagram.multihop or watch.local not in (None, datagram.destination):
         return False
+    return _is_by(watch, datagram)
+
+
+def _is_by(watch: Watch, datagram: Datagram) -> bool:
+    """Tell whether a packet came by a session's interface."""
     if watch.interface is None or watch.multihop:
         return True
     try:

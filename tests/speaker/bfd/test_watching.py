@@ -125,6 +125,33 @@ def test_a_packet_that_has_made_a_hop_is_not_taken_for_a_neighbours() -> None:
     assert watched.session.discards == {Discard.TTL: 1}
 
 
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [
+        ({"ttl": 254}, Discard.TTL),
+        ({"source": "127.0.0.8"}, Discard.SOURCE),
+        ({"interface": 77}, Discard.INTERFACE),
+    ],
+)
+def test_a_later_packet_by_another_way_changes_nothing(way: dict[str, Any], why: Discard) -> None:
+    """Though it has our discriminator, and says that the peer is Down."""
+    world = World(WATCH)
+    watched = world.come_up()
+    world.hear(ControlPacket(BfdState.DOWN, 9, watched.session.discriminator), **way)
+    assert world.told[-1] == ("a", BfdState.UP)
+    assert watched.session.discards == {why: 1}
+    world.hear(ControlPacket(BfdState.DOWN, 9, watched.session.discriminator))
+    assert world.told[-1] == ("a", BfdState.DOWN)
+
+
+def test_over_several_hops_a_packet_may_come_by_any_interface() -> None:
+    world = World(Watch("m", PEER, multihop=True))
+    world.hear(ControlPacket(BfdState.DOWN, 9), multihop=True)
+    mine = world.of("m").session.discriminator
+    world.hear(ControlPacket(BfdState.UP, 9, mine), multihop=True, interface=77)
+    assert world.told[-1] == ("m", BfdState.UP)
+
+
 def test_several_hops_may_cost_so_much_ttl() -> None:
     world = World(Watch("m", PEER, multihop=True, least_ttl=250))
     world.hear(ControlPacket(BfdState.DOWN, 9), multihop=True, ttl=249)
