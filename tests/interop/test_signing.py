@@ -5,12 +5,15 @@ In the middle is Wren, with a Secret for each speaker, which a test writes as Ku
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from ipaddress import ip_network
+from signal import SIGHUP
 
 import pytest
 
+from lab import Family
 from speaker.control.client import ask
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes
@@ -114,31 +117,6 @@ def test_a_session_goes_on_by_its_password_while_another_waits(ring: Star) -> No
     assert uptimes(ring) == before
 
 
-def test_a_speaker_that_changes_its_password_comes_up_again_by_it(ring: Star) -> None:
-    """BIRD ends its sessions for that, and FRR too: they come up by the one that waits here."""
-    give(ring, dict.fromkeys(DAEMONS, RIGHT))
-    hurry(ring)
-    ring.agree()
-    before = uptimes(ring)
-    change(ring, RIGHT, OTHER)
-    ring.agree()
-    after = uptimes(ring)
-    assert {name for name in DAEMONS if after[name] != before[name]} == {"bird", "frr"}
-    change(ring, OTHER, RIGHT)
-    ring.agree()
-
-
-def change(ring: Star, old: str, new: str) -> None:
-    """Have BIRD and FRR take another password, a moment after Wren."""
-    give(ring, {"bird": new, "frr": new})
-    for name in ("bird", "frr"):
-        becomes(f"another waits for {name}", partial(changes, ring, name), wanted=True)
-    ring.bird_configures("bird", (old, new))
-    ring.vtysh_configures("frr", *(f"neighbor {ring.here('frr', f)} password {new}" for f in BOTH))
-    for name in ("bird", "frr"):
-        becomes(f"none waits for {name}", partial(changes, ring, name), wanted=False)
-
-
 def test_a_wrong_password_is_suspected_until_it_is_right(ring: Star) -> None:
     give(ring, dict.fromkeys(DAEMONS, RIGHT))
     hurry(ring)
@@ -157,6 +135,63 @@ def test_a_wrong_password_is_suspected_until_it_is_right(ring: Star) -> None:
     ring.agree()
 
 
+def test_a_speaker_that_changes_its_password_comes_up_again_by_it(ring: Star) -> None:
+    """BIRD, FRR and GoBGP end their sessions for that: they come up by the one that waits here.
+
+    OpenBGPD goes on by the old one, as Wren does; its next connection is by the new one.
+    """
+    give(ring, dict.fromkeys(DAEMONS, RIGHT))
+    hurry(ring)
+    ring.agree()
+    before = uptimes(ring)
+    give(ring, dict.fromkeys(DAEMONS, OTHER))
+    for name in DAEMONS:
+        becomes(f"another waits for {name}", partial(changes, ring, name), wanted=True)
+    change_there(ring)
+    ring.agree()
+    for name in ("bird", "frr", "gobgp"):
+        becomes(f"none waits for {name}", partial(waits, ring, name), wanted=[False, False])
+    after = uptimes(ring)
+    assert {name for name in DAEMONS if after[name] == before[name]} == {"openbgpd"}
+    assert waits(ring, "openbgpd") == [True, True]
+    hurry(ring)
+    becomes("none waits for openbgpd", partial(waits, ring, "openbgpd"), wanted=[False, False])
+    ring.agree()
+
+
+def waits(ring: Star, name: str) -> list[bool]:
+    """Tell in which families another password waits for the next connection."""
+    return [bool(ring.peer(name, family)["password"]["changes"]) for family in BOTH]
+
+
+def change_there(ring: Star) -> None:
+    """Have all speakers take the other password."""
+    ring.bird_configures("bird", (RIGHT, OTHER))
+    ring.vtysh_configures(
+        "frr", *(f"neighbor {ring.here('frr', f)} password {OTHER}" for f in BOTH)
+    )
+    edit(ring, "openbgpd", "bgpd.conf", count=len(BOTH))
+    ring.bgpctl("openbgpd", "reload")
+    for number, family in enumerate(BOTH, 1):
+        # Of several neighbours that have changed GoBGP takes the first alone.
+        edit(ring, "gobgp", "gobgpd.toml", count=1)
+        ring.node("gobgp").signal(SIGHUP)
+        becomes(f"GoBGP has changed {number}", partial(waits, ring, "gobgp"), waiting(family))
+
+
+def waiting(changed: Family) -> list[bool]:
+    """Give in which families GoBGP's sessions still wait when one has changed, in their order."""
+    return [family is IPV6 and changed is IPV4 for family in BOTH]
+
+
+def edit(ring: Star, name: str, file: str, *, count: int) -> None:
+    """Write the other password into a speaker's configuration so many times."""
+    path = ring.node(name).home / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(RIGHT) >= count
+    path.write_text(text.replace(RIGHT, OTHER, count), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def nearby() -> Iterator[Star]:
     keys = dict.fromkeys(DAEMONS, "ttlSecurity: 1")
@@ -172,3 +207,34 @@ def test_near_peers_agree_with_every_speaker_that_asks_for_the_same(nearby: Star
     nearby.wren.announce(MORE)
     for name in DAEMONS:
         nearby.hears(name, str(MORE))
+
+
+def test_a_speaker_that_has_no_password_is_not_talked_to(nearby: Star) -> None:
+    """Wren's first password ends the sessions; who is unsigned is not heard, and is suspected."""
+    nearby.agree()
+    before = uptimes(nearby)
+    give(nearby, dict.fromkeys(DAEMONS, RIGHT))
+    ask_for_passwords(nearby, asked=True)
+    for name in DAEMONS:
+        nearby.session_is(name, up=False)
+        becomes(f"{name} is suspected", partial(suspects, nearby, name), wanted=True)
+    ask_for_passwords(nearby, asked=False)
+    hurry(nearby)
+    nearby.agree()
+    assert all(after > before[name] for name, after in uptimes(nearby).items())
+
+
+def ask_for_passwords(ring: Star, *, asked: bool) -> None:
+    """Give Wren's peers their passwords, or take them away."""
+    path = ring.wren.home / "datastore" / "resources.json"
+    resources = json.loads(path.read_text(encoding="utf-8"))
+    names = {ring.there(name, family): name for name in DAEMONS for family in BOTH}
+    for item in resources["items"]:
+        name = names.get(item["spec"].get("peerIP", "")) if item["kind"] == "BGPPeer" else None
+        if name is not None and asked:
+            item["spec"]["password"] = {"secretKeyRef": {"name": name, "key": "password"}}
+        elif name is not None:
+            del item["spec"]["password"]
+    fresh = path.with_name(".edited.json")
+    fresh.write_text(json.dumps(resources), encoding="utf-8")
+    fresh.rename(path)
