@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from speaker.config.plan import PeerPlan, Plan, Secret
 from speaker.net import sockopts
@@ -94,6 +98,33 @@ async def test_a_peer_without_the_password_is_neither_heard_nor_spoken_to() -> N
         assert [
             str(event) for event in peer_at(other, 1).session.history if "Open" in str(event)
         ] == []
+
+
+@on_both_loops
+async def test_who_only_waits_suspects_a_wrong_password_of_who_dials() -> None:
+    async with Town() as town:
+        here, there = two(town)
+        one = await town.run(asking(here, password=OLD, passive=True))
+        await town.run(asking(there, password=NEW))
+        await until(lambda: "MD5 mismatch suspected" in view(one, 2)["why"])
+        assert "have the same one at both ends" in view(one, 2)["why"]
+        assert view(one, 2)["bgpState"] == "Passive"
+
+
+@on_both_loops
+async def test_who_connects_unsigned_hears_nothing_and_tells_nothing() -> None:
+    """By a bare socket from the peer's address: no connection comes about at all."""
+    async with Town() as town:
+        here, _ = two(town)
+        one = await town.run(asking(here, password=OLD, passive=True))
+        loop = asyncio.get_running_loop()
+        with socket.socket() as bare:
+            bare.setblocking(False)
+            bare.bind((home(2), 0))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await loop.sock_connect(bare, (home(1), town.port))
+        assert "MD5 mismatch suspected" in view(one, 2)["why"]
 
 
 @on_uvloop
