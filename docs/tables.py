@@ -212,6 +212,10 @@ def session_ends() -> Iterator[str]:
     yield "A fault of ours that hits a peer takes its routes away in any case: they are not to be"
     yield "trusted. An edit that makes the peer another one (its AS, say) does so too."
     yield ""
+    yield "While routes stay, BFD may say that the path to the peer is gone. They go then at once"
+    yield "if BFD ends with the control plane at neither end, by the C bits (RFC 5882 §4.3.1); else"
+    yield "BFD may have fallen with what restarts, and changes nothing (RFC 5882 §4.3.2)."
+    yield ""
     yield f"| how it ends | {' | '.join(Agreement)} |"
     yield "|---|---|---|---|"
     for end in ENDS:

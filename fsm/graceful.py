@@ -15,6 +15,10 @@ to carry out, and `deadline` says when to call `expire`. Which ends of a session
 *Restarting again.* Routes that an earlier session left behind, and that the last one had not told
 again when it fell, go at once (RFC 4724 §4.2).
 
+*BFD.* Routes of a peer that is waited for go when BFD proves that nothing is forwarded to it: where
+its C bit and ours say that BFD does not end with what restarts. Else they stay: that BFD fell may
+be a part of the restart (RFC 5882 §4.3).
+
 *Long-lived.* A family for which both ends speak RFC 9494 outlives the restart time as a last
 resort: its routes are marked (LLGR_STALE), lose against all others, and go when the peer's
 Long-Lived Stale Time is over. It runs on while a peer that came back tells its routes again.
@@ -22,7 +26,7 @@ Long-Lived Stale Time is over. It runs on while a peer that came back tells its 
 Ours, beyond the RFCs: a peer that came back and never says End-of-RIB keeps old routes for
 `STALE_PATH_TIME` at the most (RFC 4724 §4.2 leaves such a limit to the implementation).
 
-Standards: RFC 4724 §4.2; RFC 8538 §4; RFC 9494 §4.2-4.4.
+Standards: RFC 4724 §4.2; RFC 5882 §4.3; RFC 8538 §4; RFC 9494 §4.2-4.4.
 """
 
 from __future__ import annotations
@@ -215,6 +219,15 @@ class RestartHelper:
         gone = frozenset(self._waits) - self._in_phase(Phase.RETURNED)
         self._forget(gone)
         return [Release(gone)] if gone else []
+
+    def lose_path(self, *, independent: bool) -> list[Order]:
+        """BFD says that the path to a peer that is waited for is gone. RFC 5882 §4.3.
+
+        Args:
+            independent: BFD shares the fate of the control plane at neither end, so what failed is
+                the forwarding; else that it fell may be a part of the restart.
+        """
+        return self.give_up() if independent else []
 
     def _preserved(self, family: Family, negotiated: Negotiated) -> bool | None:
         """Tell whether the peer kept forwarding; None where it does not restart gracefully now.

@@ -82,6 +82,10 @@ class Restarts:
         """Nobody waits for the peer any more."""
         self._carry_out(self.helper.give_up())
 
+    def lose_path(self, *, independent: bool) -> None:
+        """BFD says that the path to the peer is gone; see `RestartHelper.lose_path`."""
+        self._carry_out(self.helper.lose_path(independent=independent))
+
     def close(self) -> None:
         """The peer is no more, and nothing of what it told stays."""
         self.give_up()

@@ -11,8 +11,9 @@ long as they do, and the next run takes it up (RFC 5882 §4.3).
 
 When a session that was Up goes Down, the BGP session ends with Cease/BFD Down (RFC 9384), as a Hard
 Reset where that is known (RFC 8538): what the peer told is not used a moment longer, in the kernel
-first of all. A peer without BFD, one that ends it on purpose, and the death of our own process end
-nothing (RFC 5882 §3.2).
+first of all. So do the routes that are kept of a peer that restarts, but only where BFD does not
+share the fate of what restarts, by the C bits of both ends (RFC 5882 §4.3). A peer without BFD, one
+that ends it on purpose, and the death of our own process end nothing (RFC 5882 §3.2).
 
 A session in strict mode is told what BFD says, and waits for it (`fsm.gate`).
 
@@ -212,6 +213,10 @@ class Watches:
             if verdict.failed and peer.exchange is not None:
                 self._house.lost(peer.exchange.source)
                 peer.handle(AutomaticStop(Cease.BFD_DOWN, hard=True, text=f"BFD: {said}"))
+            elif verdict.failed and peer.restarts.kept is not None:
+                if verdict.independent:
+                    self._house.lost(peer.restarts.kept.source)
+                peer.restarts.lose_path(independent=verdict.independent)
             peer.heed_bfd(is_up=verdict.is_up)
 
     def _of_address(self, address: str) -> Iterable[Peer]:

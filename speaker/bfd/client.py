@@ -46,12 +46,14 @@ class Verdict:
         is_up: packets pass both ways.
         failed: they did, and no longer do; and nobody has ended the session on purpose.
         diagnostic: number of ours.
+        independent: neither end's BFD shares the fate of its control plane, by the C bits.
     """
 
     name: str
     is_up: bool
     failed: bool
     diagnostic: int
+    independent: bool = False
 
 
 class BfdClient:
@@ -243,9 +245,10 @@ class BfdClient:
             self._up.pop(name, None)
         if fell:
             on_purpose = said["remoteState"] == str(BfdState.ADMIN_DOWN)
-            self._tell(Verdict(name, False, not on_purpose, said["diagnostic"]))
+            diagnostic, independent = said["diagnostic"], said["independent"]
+            self._tell(Verdict(name, False, not on_purpose, diagnostic, independent))
         if is_up:
-            self._tell(Verdict(name, True, False, said["diagnostic"]))
+            self._tell(Verdict(name, True, False, said["diagnostic"], said["independent"]))
 
     def _give_up(self) -> None:
         """Who was Up before the process died, and is not by now, has failed meanwhile."""

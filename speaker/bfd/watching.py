@@ -49,6 +49,7 @@ class Watched:
         gaps: silences of the peer while Up, by `GAPS`, the last for all longer ones.
         ends_at: when it is forgotten; None unless it is taken away.
         keep: seconds for which it goes on without a speaker.
+        independent: the peer's C bit, in the last packet that was its.
         orphaned_until: when it is taken away for want of a speaker; None while one asks for it.
         is_proven: the peer was heard since the process runs.
         scheduled: the deadline under which it stands in the heap.
@@ -59,7 +60,7 @@ class Watched:
     __slots__ = (
         *("watch", "session", "sender", "since", "downs", "received", "sent", "gaps", "ends_at"),
         *("is_proven", "scheduled", "last_received", "interval", "way", "key"),
-        *("keep", "orphaned_until"),
+        *("keep", "orphaned_until", "independent"),
     )
 
     def __init__(self, watch: Watch, discriminator: int, since: float, sequence: int) -> None:
@@ -72,6 +73,7 @@ class Watched:
         self.ends_at: float | None = None
         self.keep = 0.0
         self.orphaned_until: float | None = None
+        self.independent = False
         self.is_proven = True
         self.scheduled: float | None = None
         self.last_received: float | None = None
@@ -169,6 +171,7 @@ class Watching:
             known = self._add(watch, former)
             if former is not None:
                 known.is_proven = False
+                known.independent = former.remote.independent
                 known.session.resume(former.remote, now)
             self._perform(known, known.session.tick(now, random.random()))
         else:
@@ -289,6 +292,7 @@ class Watching:
             # this moment, since a process may be halted between waking up and reading, too.
             self.spared += due is not None and due <= now
             watched.heard(now)
+            watched.independent = packet.independent
             if not watched.is_proven:
                 watched.is_proven = True
                 self._tell(watched)
@@ -410,6 +414,7 @@ def state_as_json(watched: Watched) -> dict[str, Any]:
         "diagnostic": session.diagnostic,
         "remoteState": None if remote is None else str(remote.state),
         "downs": watched.downs,
+        "independent": watched.independent and watched.watch.settings.independent,
         "former": former_as_json(watched),
     }
 
@@ -421,7 +426,7 @@ def session_as_json(watched: Watched) -> dict[str, Any]:
         "name": watch.name,
         "state": str(session.state),
         "remoteState": None if remote is None else str(remote.state),
-        "independent": remote is not None and remote.independent,
+        "independent": watched.independent,
         "downs": watched.downs,
         "peer": watch.peer,
         "local": watch.local,

@@ -206,6 +206,16 @@ def test_whoever_is_given_up_loses_everything_at_once() -> None:
     assert helper.give_up() == []
 
 
+@pytest.mark.parametrize(("independent", "orders"), [(True, [Release(BOTH)]), (False, [])])
+def test_routes_of_who_is_waited_for_go_when_bfd_proves_that_he_forwards_nothing(
+    independent: bool, orders: list[Order]
+) -> None:
+    """RFC 5882 §4.3.1, §4.3.2."""
+    helper = fallen()
+    assert helper.lose_path(independent=independent) == orders
+    assert bool(helper.waits) is not independent
+
+
 @dataclass
 class Routes:
     """What a table would have of one family: prefixes by the generation that told them."""

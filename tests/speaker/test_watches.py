@@ -16,7 +16,8 @@ from speaker.config.bfd import DEFAULTS, InterfaceTimers
 from speaker.orders import disable, enable
 from speaker.speaker import Speaker
 from speaker.watches import MARGIN, Watches
-from tests.support.routers import Town, home, is_up, on_uvloop
+from tests.support.routers import Town, best, home, is_up, on_uvloop, peer_at, until
+from tests.support.scripted_peer import end_of_rib
 
 FAILED = Verdict(home(11), is_up=False, failed=True, diagnostic=1)
 UP = Verdict(home(11), is_up=True, failed=False, diagnostic=0)
@@ -222,3 +223,22 @@ async def test_nobody_is_watched_after_a_stop_for_good() -> None:
         await router.stop()
         assert witness.left is None
         assert witness.watched == {}
+
+
+@on_uvloop
+@pytest.mark.parametrize("independent", [True, False])
+async def test_bfd_of_a_peer_that_is_waited_for_counts_if_it_does_not_restart_with_it(
+    independent: bool,
+) -> None:
+    """RFC 5882 §4.3."""
+    async with Town() as town:
+        router, _ = await router_in(town)
+        peer = await town.join(11, more=GRACEFUL)
+        peer.announce("10.9.0.0/24")
+        peer.send(end_of_rib())
+        await until(lambda: set(best(router)) == {"10.9.0.0/24"})
+        peer.reset()
+        await until(lambda: bool(peer_at(router, 11).restarts.helper.waits))
+        router.watches.heed(replace(FAILED, independent=independent))
+        await until(lambda: router.is_idle)
+        assert set(best(router)) == (set() if independent else {"10.9.0.0/24"})

@@ -20,7 +20,7 @@ LEFT = Watch("left", "127.0.0.1", "127.0.0.1", settings=Settings(50_000, 50_000,
 
 def said(state: str, downs: int = 0, **more: Any) -> dict[str, Any]:
     usual = {"name": "left", "state": state, "downs": downs, "diagnostic": 0}
-    return {**usual, "remoteState": "Up", "former": None, **more}
+    return {**usual, "remoteState": "Up", "former": None, "independent": False, **more}
 
 
 def client() -> tuple[BfdClient, list[Verdict]]:
@@ -58,6 +58,13 @@ def test_a_peer_that_ends_it_on_purpose_has_not_failed() -> None:
     bfd._heed(said("Up"))
     bfd._heed(said("Down", 1, remoteState="AdminDown"))
     assert [verdict.failed for verdict in told] == [False, False]
+
+
+def test_whether_bfd_shares_a_fate_is_told_with_a_failure() -> None:
+    bfd, told = client()
+    bfd._heed(said("Up", independent=True))
+    bfd._heed(said("Down", 1, independent=True))
+    assert [verdict.independent for verdict in told] == [True, True]
 
 
 async def becomes(condition: Callable[[], Awaitable[object]]) -> None:

@@ -167,6 +167,23 @@ def test_octets_that_are_no_packet_are_counted() -> None:
     assert world.watching.discards == {Discard.LENGTH: 1}
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(True, True), (True, False), (False, True)])
+def test_a_fate_is_shared_unless_both_ends_say_that_it_is_not(ours: bool, theirs: bool) -> None:
+    """RFC 5882 §4.3; told with what is no longer heard, too."""
+    world = World()
+    world.watching = Watching(
+        lambda: world.now, lambda: 1e9 + world.now, world._tell, independent=ours
+    )
+    WORLDS.append(world.watching)
+    world.watching.watch(WATCH)
+    watched = world.come_up()
+    world.hear(replace(world.up(watched), independent=theirs))
+    world.wait(0.4)
+    assert watched.session.remote is None
+    assert state_as_json(watched)["independent"] is (ours and theirs)
+    assert session_as_json(watched)["independent"] is theirs
+
+
 def test_silence_is_told() -> None:
     world = World(WATCH)
     watched = world.come_up()
