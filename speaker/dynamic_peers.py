@@ -35,6 +35,9 @@ from speaker.peer import Peer
 from speaker.strangers import Strangers
 from speaker.wire import codec
 
+PATIENCE = 60.0
+"""Seconds that a peer in strict mode has for BFD, from its first connection on."""
+
 REMEMBERED = 64
 """Addresses of a range of which the last word is remembered."""
 
@@ -79,6 +82,9 @@ class House(Protocol):
 
     def remove_peer(self, name: str) -> None:
         """Let go of a peer."""
+
+    def watch(self) -> None:
+        """Have BFD watch the peers that there are now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,8 @@ class DynamicPeers:
         self._counts: Counter[str] | None = None
         self._due: list[Peer] = []
         self._alarm = Alarm(house.clock, self._ring)
+        self._until: dict[Peer, float] = {}
+        self._patience = Alarm(house.clock, self._lose_patience)
 
     def follow(self) -> None:
         """Follow the router's plan: who waits outside of its ranges, or is named now, goes."""
@@ -253,14 +261,20 @@ class DynamicPeers:
         place.last.pop(plan.address, None)
         house.plan = _with_peer(house.plan, plan)
         house.add_peer(plan)
+        house.watch()
         peer = house.peers[plan.name]
         if peer.session.would_accept():
             peer.accept(newcomer.transport)
             peer.on_chunk(newcomer.transport, newcomer.octets)
             return
-        # All sessions are held down.
         newcomer.transport.write([codec.encode(peer.session.refusal)])
         newcomer.transport.close()
+        if peer.session.waits_for_bfd:
+            # Its next connection finds BFD up.
+            self._until[peer] = house.clock.now() + PATIENCE
+            self._patience.set(min(self._until.values()))
+            return
+        # All sessions are held down.
         self._let_go(plan.name)
         place.note(plan.address, Refusal.SERVICE, "this node is out of service")
 
@@ -274,23 +288,38 @@ class DynamicPeers:
     def _ring(self) -> None:
         due, self._due = self._due, []
         for peer in due:
-            if self._house.peers.get(peer.name) is peer and peer.plan.range and peer.is_over:
-                why = str(peer.session.last_down or "")
-                self._let_go(peer.name)
-                log.peer_left(peer.name, peer.plan.address, why)
-                place = self.find(peer.plan.address)
-                if place is not None:
-                    place.remember(peer.plan.address, f"gone: {why or 'its session was reset'}")
+            if peer not in self._until:
+                self._look_at(peer)
+
+    def _lose_patience(self) -> None:
+        """Let go of those for whom BFD has not come up."""
+        now = self._house.clock.now()
+        for peer in [peer for peer, until in self._until.items() if until <= now]:
+            del self._until[peer]
+            self._look_at(peer)
+        self._patience.set(min(self._until.values(), default=None))
+
+    def _look_at(self, peer: Peer) -> None:
+        if self._house.peers.get(peer.name) is peer and peer.plan.range and peer.is_over:
+            waited = "BFD did not come up" if peer.session.waits_for_bfd else ""
+            why = waited or str(peer.session.last_down or "")
+            self._let_go(peer.name)
+            log.peer_left(peer.name, peer.plan.address, why)
+            place = self.find(peer.plan.address)
+            if place is not None:
+                place.remember(peer.plan.address, f"gone: {why or 'its session was reset'}")
 
     def _let_go(self, name: str) -> None:
         house = self._house
         peers = {other: plan for other, plan in house.plan.peers.items() if other != name}
         house.plan = replace(house.plan, peers=peers)
         house.remove_peer(name)
+        house.watch()
 
     def close(self) -> None:
         """Take in nobody any more."""
         self._alarm.cancel()
+        self._patience.cancel()
         for each in self.ranges.values():
             each.close()
 

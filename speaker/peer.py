@@ -182,7 +182,8 @@ class Peer:
         """Whether nothing is left that a peer that nobody names would have to stay for.
 
         It stays with its routes while they outlive its session, and while somebody holds it down.
-        It stays out the wait, too, where we have ended its session for what it did.
+        It stays out the wait, too, where we have ended its session for what it did; and in strict
+        mode while BFD is up, for its next connection would only have to wait for that again.
         """
         session, reason = self.session, self.session.last_down
         waits = (
@@ -191,7 +192,9 @@ class Peer:
             and reason is not None
             and reason.kind is DownKind.SENT
         )
-        return not (self._connections or self.tables or waits) and session.is_started
+        is_watched = self.plan.bfd_strict is not None and self.bfd_is_up
+        stays = self._connections or self.tables or waits or is_watched
+        return not stays and session.is_started
 
     @property
     def faults(self) -> int:

@@ -459,6 +459,10 @@ class Speaker:
         """Remember whose members a peer's exchange has, and whether they are counted."""
         self._rounds.own_members(peer)
 
+    def watch(self) -> None:
+        """Have BFD watch the peers that there are now."""
+        self.watches.follow()
+
     def add_peer(self, plan: PeerPlan) -> None:
         """Take up a peer."""
         self._add_peer(Peer(plan, self))

@@ -101,7 +101,7 @@ class Status:
             "version": speaker.__version__,
             "pid": self._pid,
             "since": router.started_at,
-            "peers": [self.peer(peer) for peer in router.peers.values()],
+            "peers": [self.peer(router.peers[name]) for name in sorted(router.peers)],
             "ranges": [self._range(each) for each in router.dynamic.ranges.values()],
             "conditions": [
                 {

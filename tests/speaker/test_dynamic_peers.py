@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from fsm.notifications import Cease, Code, OpenSubcode
+from speaker import dynamic_peers
+from speaker.bfd.client import Verdict
 from speaker.config.plan import Plan, Secret
 from speaker.config.ranges import PeerRange
 from speaker.control.protocol import ControlError
@@ -18,6 +20,8 @@ from speaker.dynamic_peers import Refusal
 from speaker.notices import SessionDown, SessionEstablished
 from speaker.speaker import Speaker
 from speaker.status import Status
+from speaker.watches import Watches
+from tests.speaker.test_watches import Witness
 from tests.support.routers import Document, Town, best, home, is_up, on_both_loops, on_uvloop, until
 from tests.support.scripted_peer import capability, end_of_rib, keepalive, notification
 
@@ -376,3 +380,70 @@ async def test_an_embedder_makes_a_range_of_a_peer_and_hears_of_each_session() -
         down = await anext(notices)
         assert isinstance(down, SessionDown)
         assert down.peer == "Guests_127_0_0_11"
+
+
+def watching(plan: Plan, **values: Any) -> Plan:
+    """Give a plan in whose ranges BFD watches everybody."""
+    ranges = {
+        name: replace(
+            each, templates=tuple(replace(plan, bfd=True, **values) for plan in each.templates)
+        )
+        for name, each in plan.ranges.items()
+    }
+    return replace(plan, ranges=ranges)
+
+
+async def watched(town: Town, **values: Any) -> tuple[Speaker, Witness]:
+    witness = Witness()
+    router = Speaker(watching(plan_of(town, rack(town)), **values))
+    router.watches = Watches(router, lambda heed: witness)
+    return await town.start(router), witness
+
+
+@on_uvloop
+async def test_bfd_watches_a_dynamic_peer_as_long_as_it_is_there() -> None:
+    async with Town() as town:
+        router, witness = await watched(town)
+        peer, other = await town.join(11), await town.join(12)
+        assert witness.names == {home(11), home(12)}
+        router.watches.heed(Verdict(home(11), is_up=False, failed=True, diagnostic=1))
+        await peer.until_closed()
+        assert peer.notification is not None
+        assert peer.notification[:2] == (Code.CEASE, Cease.BFD_DOWN)
+        await until(lambda: names(router) == ["Dynamic_rack_127_0_0_12"])
+        assert witness.names == {home(12)}
+        other.close()
+        await until(lambda: not router.peers)
+        assert witness.names == set()
+
+
+@on_uvloop
+async def test_in_strict_mode_the_second_connection_finds_bfd_up() -> None:
+    async with Town() as town:
+        router, witness = await watched(town, bfd_strict=0.0)
+        first = await town.call(11)
+        first.send_open()
+        await first.until_closed()
+        assert witness.names == {home(11)}
+        router.watches.heed(Verdict(home(11), is_up=True, failed=False, diagnostic=0))
+        # It stays while BFD is up, with a session or without.
+        peer = await town.join(11)
+        peer.close()
+        await until(lambda: not is_up(router))
+        [there] = router.peers.values()
+        await until(there.session.would_accept)
+        await town.join(11)
+
+
+@on_uvloop
+async def test_in_strict_mode_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_peers, "PATIENCE", 0.3)
+    async with Town() as town:
+        router, witness = await watched(town, bfd_strict=0.0)
+        first = await town.call(11)
+        first.send_open()
+        await first.until_closed()
+        assert names(router) == ["Dynamic_rack_127_0_0_11"]
+        await until(lambda: not router.peers)
+        assert witness.names == set()
+        assert town.said.of("peer_left")[0]["reason"] == "BFD did not come up"
