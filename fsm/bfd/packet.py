@@ -85,6 +85,7 @@ class Discard(StrEnum):
     TTL = "TTL"
     SOURCE = "another source"
     INTERFACE = "another interface"
+    PORT = "source port"
 
 
 @dataclass(frozen=True, slots=True)

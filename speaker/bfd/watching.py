@@ -10,7 +10,7 @@ what comes otherwise was made by somebody who has seen, or guessed, a discrimina
 A session that is taken away says AdminDown for a while (RFC 5880 §6.8.16). One that was Up when the
 last process died goes on as if nothing had been, and is told of when the peer was heard.
 
-Standards: RFC 5880 §6.3, §6.8.6, §6.8.16; RFC 5881 §3, §5; RFC 5883 §4.
+Standards: RFC 5880 §6.3, §6.8.6, §6.8.16; RFC 5881 §3, §4, §5; RFC 5883 §4.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 from fsm.bfd import BfdSession, BfdState, ControlPacket, Diagnostic, Discard, Moved, Send
 from fsm.bfd.packet import decode, encode
 from fsm.bfd.session import MICROSECONDS, Effect
-from speaker.bfd.datagrams import Datagram, Raw, Sender
+from speaker.bfd.datagrams import SOURCE_PORTS, Datagram, Raw, Sender
 from speaker.bfd.sorting import TAG_BITS, TTL
 from speaker.bfd.words import Watch
 
@@ -285,6 +285,14 @@ class Watching:
             watched.session.discards[wrong] += 1
             return
         now, session = self._clock(), watched.session
+        if (
+            not packet.your_discriminator
+            and session.state is BfdState.UP
+            and datagram.port < SOURCE_PORTS[0]
+        ):
+            # A peer that has forgotten us has at least a port as RFC 5881 §4 asks for.
+            session.discards[Discard.PORT] += 1
+            return
         due = session.detect_due
         effects = session.received(packet, datagram.octets, now, random.random())
         if session.remote is packet:

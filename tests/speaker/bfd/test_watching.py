@@ -161,6 +161,19 @@ def test_several_hops_may_cost_so_much_ttl() -> None:
     assert world.told == [("m", BfdState.INIT)]
 
 
+def test_a_first_packet_from_a_port_of_nobodys_takes_no_session_down() -> None:
+    """RFC 5881 §4; while it is not Up, a peer is taken as it is."""
+    world = World(WATCH)
+    world.hear(ControlPacket(BfdState.DOWN, 9), port=53)
+    watched = world.of("a")
+    world.hear(world.up(watched))
+    world.hear(ControlPacket(BfdState.DOWN, 8), port=53)
+    assert world.told == [("a", BfdState.INIT), ("a", BfdState.UP)]
+    assert watched.session.discards == {Discard.PORT: 1}
+    world.hear(ControlPacket(BfdState.DOWN, 8), port=50_000)
+    assert world.told[-1] == ("a", BfdState.DOWN)
+
+
 def test_octets_that_are_no_packet_are_counted() -> None:
     world = World(WATCH)
     world.hear(ControlPacket(BfdState.DOWN, 9), octets=b"x")
