@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from speaker.inquiry.answer import Why
     from speaker.inquiry.inquiry import why
     from speaker.notices import (
+        BfdChanged,
         CacheChanged,
         NoticesLost,
         RoutesChanged,
@@ -42,8 +43,13 @@ if TYPE_CHECKING:
     )
     from speaker.relays import RelayedRoute
     from speaker.speaker import Speaker
+    from speaker.watches import Bfd, BfdVerdict, BfdWatch
 
 _HOMES = {
+    "Bfd": "speaker.watches",
+    "BfdChanged": "speaker.notices",
+    "BfdVerdict": "speaker.watches",
+    "BfdWatch": "speaker.watches",
     "BGPConfiguration": "speaker.config.resources",
     "BGPFilter": "speaker.config.filter_resources",
     "BGPPeer": "speaker.config.resources",
@@ -79,6 +85,10 @@ __all__ = [
     "BGPConfiguration",
     "BGPFilter",
     "BGPPeer",
+    "Bfd",
+    "BfdChanged",
+    "BfdVerdict",
+    "BfdWatch",
     "BgpError",
     "CacheChanged",
     "Clock",

@@ -137,6 +137,7 @@ class Daemon:
                 before=before,
                 doors=self._doors,
                 run_dir=options.run_dir,
+                bfd=options.make_bfd,
             )
             self._router = router
             drainage = self._drainage = Drainage(router)

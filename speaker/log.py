@@ -686,6 +686,29 @@ def bfd_process_ended(why: str) -> None:
     )
 
 
+def bfdd_found(path: str) -> None:
+    """FRR's bfdd listens to us."""
+    _say(logging.INFO, "bfdd_found", f"BFD by FRR's bfdd at {path}", path=path)
+
+
+def bfdd_lost(path: str, why: str) -> None:
+    """FRR's bfdd is not there, or no longer; it is looked for until it is."""
+    _say(
+        logging.ERROR,
+        "bfdd_lost",
+        f"FRR's bfdd at {path}: {why}; it is looked for, and nobody counts as down meanwhile",
+        path=path,
+        why=why,
+    )
+
+
+def bfdd_refused(address: str, why: str) -> None:
+    """FRR's bfdd does not watch a peer."""
+    _say(
+        logging.ERROR, "bfdd_refused", f"BFD does not watch {address}: {why}", peer=address, why=why
+    )
+
+
 def bfd_said(address: str, *, is_up: bool, failed: bool, diagnostic: str) -> None:
     """A BFD session is up, or no longer."""
     if is_up:

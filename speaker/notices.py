@@ -1,4 +1,4 @@
-"""What an embedder is told: sessions and caches that come and go, routes that change.
+"""What an embedder is told: sessions, BFD and caches that come and go, routes that change.
 
 Every follower has a queue of its own with a bound; one that does not keep up loses the oldest
 notices and is told how many, and nobody else notices.
@@ -46,6 +46,22 @@ class CacheChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BfdChanged:
+    """BFD says something else of an address; the diagnostic is in RFC 5880's words, or empty.
+
+    Attributes:
+        peers: that have the address.
+        failed: it was up, and nobody has ended it on purpose: sessions end.
+    """
+
+    address: str
+    peers: tuple[str, ...]
+    is_up: bool
+    failed: bool
+    diagnostic: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoutesChanged:
     """Best paths have changed."""
 
@@ -59,7 +75,9 @@ class NoticesLost:
     count: int
 
 
-Notice: TypeAlias = SessionEstablished | SessionDown | CacheChanged | RoutesChanged | NoticesLost
+Notice: TypeAlias = (
+    SessionEstablished | SessionDown | BfdChanged | CacheChanged | RoutesChanged | NoticesLost
+)
 
 
 class _Follower:

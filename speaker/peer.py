@@ -87,6 +87,13 @@ class Doorkeeper(Protocol):
         """Hold a peer down that cannot be signed; let it come up again when it can."""
 
 
+class Watch(Protocol):
+    """What a peer asks of who has peers watched by BFD."""
+
+    def lacks(self, address: str) -> str:
+        """Tell why a peer is not watched although it asks for it; empty if it is."""
+
+
 class Router(Protocol):
     """What a peer asks of the router around it."""
 
@@ -104,6 +111,10 @@ class Router(Protocol):
     @property
     def preserved(self) -> frozenset[Family]:
         """The families whose routes have gone on forwarding since an earlier run."""
+
+    @property
+    def watches(self) -> Watch:
+        """Who has peers watched by BFD."""
 
     @property
     def doorkeeper(self) -> Doorkeeper:
@@ -143,9 +154,7 @@ class Peer:
         # being forwarded by, from the moment of the first one on.
         self._was_up = False
         self.is_held_down = False
-        # What BFD says; and why it does not watch the peer, where it should and does not.
         self.bfd_is_up = False
-        self.bfd_lacks = ""
         self.session = Session(self._session_config())
         self.exchange: Exchange | None = None
         self.state_since = router.clock.wall()
@@ -217,7 +226,8 @@ class Peer:
             *(plan.password is not None, dropped.signature, plan.ttl_security, dropped.too_far),
             has_keys=bool(plan.tcp_ao),
         )
-        return explain_down(self.session, self.router.clock.now(), screening, bfd=self.bfd_lacks)
+        lacks = self.router.watches.lacks(plan.address) if self.session.waits_for_bfd else ""
+        return explain_down(self.session, self.router.clock.now(), screening, bfd=lacks)
 
     def _session_config(self) -> SessionConfig:
         router = self.router
@@ -247,14 +257,8 @@ class Peer:
         if subcode in FOR_GOOD:
             self.restarts.give_up()
 
-    def heed_bfd(self, *, is_up: bool, lacks: str = "") -> None:
-        """Hear what BFD says of the peer, which a session in strict mode waits for.
-
-        Args:
-            is_up: packets pass both ways.
-            lacks: why it does not watch the peer; empty if it does.
-        """
-        self.bfd_lacks = lacks
+    def heed_bfd(self, *, is_up: bool) -> None:
+        """Hear what BFD says of the peer, which a session in strict mode waits for."""
         if is_up != self.bfd_is_up:
             self.bfd_is_up = is_up
             self.handle(BfdUp() if is_up else BfdDown())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from speaker.bfd.bfdd import Bfdd
 from speaker.forwarding_plane import KernelOptions
 from speaker.succession import Marks
+from speaker.watches import MakeBfd
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class RunOptions:
         run_dir: where the control socket is.
         withdraw_on_exit: take our routes out of the kernel at the end.
         strict_secrets: hold sessions down whose password is missing.
+        bfd: the control socket of the bfdd of FRR that watches peers; None is a process of our own.
         loop: ``uvloop`` or ``asyncio``.
         takeover: take the place of the daemon that runs with the same run directory, if one does.
     """
@@ -42,6 +46,7 @@ class RunOptions:
     nexthop_compat: bool = True
     withdraw_on_exit: bool = False
     strict_secrets: bool = False
+    bfd: Path | None = None
     loop: str = "uvloop"
     takeover: bool = False
 
@@ -51,6 +56,11 @@ class RunOptions:
         if not self.kernel:
             return None
         return KernelOptions(self.table, self.protocol, self.nexthop_objects, self.nexthop_compat)
+
+    @property
+    def make_bfd(self) -> MakeBfd | None:
+        """Who watches peers by BFD; None for a process of our own."""
+        return None if self.bfd is None else partial(Bfdd, path=str(self.bfd))
 
     @property
     def marks(self) -> Marks:

@@ -67,7 +67,7 @@ from speaker.rib.next_hops import NextHopTable
 from speaker.rounds import Rounds
 from speaker.service import Service
 from speaker.strangers import Strangers
-from speaker.watches import Watches
+from speaker.watches import MakeBfd, Watches
 from speaker.wire import codec
 
 MAX_PATHS = 16
@@ -101,6 +101,7 @@ class Speaker:
         before: PeersUp | None = None,
         doors: Doors | None = None,
         run_dir: pathlib.Path | None = None,
+        bfd: MakeBfd | None = None,
     ) -> None:
         self.plan = plan
         self.clock = clock or Clock()
@@ -127,7 +128,7 @@ class Speaker:
         self.networks = ExternalNetworks(self, MAX_PATHS)
         self.originations = Originations(plan, self.local, self.ground)
         self.origins = RouteOrigins(self)
-        self.watches = Watches(self, run_dir=run_dir)
+        self.watches = Watches(self, bfd, run_dir=run_dir)
         self.peers: dict[str, Peer] = {}
         self.plane = ForwardingPlane(self, kernel)
         self.sinks: list[RouteSink] = [] if sink is None else [sink]

@@ -27,7 +27,7 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from fsm.bfd import Diagnostic
 from fsm.events import AutomaticStop
@@ -41,7 +41,8 @@ from speaker.config.bfd import settings_on
 from speaker.config.bfd_keys import TTL
 from speaker.config.peerplan import PeerPlan
 from speaker.config.plan import Plan
-from speaker.control.views import BfdView
+from speaker.control.views import BfdSessionView, BfdView
+from speaker.notices import BfdChanged, Notices
 from speaker.peer import Peer
 from speaker.rib.next_hops import NextHopTable
 
@@ -55,6 +56,7 @@ class House(Protocol):
     plan: Plan
     peers: dict[str, Peer]
     next_hops: NextHopTable
+    notices: Notices
 
     def lost(self, source: Source) -> None:
         """All that a source has told is about to go: the kernel does at once without it."""
@@ -73,8 +75,15 @@ class Bfd(Protocol):
     def unwatch(self, name: str) -> None:
         """Watch a session no more."""
 
+    def lacks(self, name: str) -> str:
+        """Tell why a session is not watched although it should be; empty if it is."""
+
     async def show(self) -> dict[str, Any] | None:
-        """Tell of ``sessions`` and ``process``; None where there is nothing to tell."""
+        """Tell of ``sessions`` and ``process``; None where there is nothing to tell.
+
+        A session needs ``name`` and ``state`` of `BfdSessionView`; ``process`` is None for one who
+        is no process of ours, and says in ``witness`` who he is and in ``trouble`` what he lacks.
+        """
 
     async def leave(self) -> None:
         """Be gone, and let sessions go on for as long as each `Watch` says."""
@@ -83,20 +92,56 @@ class Bfd(Protocol):
         """Watch nobody any more."""
 
 
+BfdVerdict: TypeAlias = Verdict
+BfdWatch: TypeAlias = Watch
+
+MakeBfd: TypeAlias = Callable[[Callable[[Verdict], None]], Bfd]
+"""Makes who watches, from what it is to call, on the event loop, with each change."""
+
+UNTOLD: BfdSessionView = {
+    "name": "",
+    "peers": [],
+    "peer": "",
+    "local": None,
+    "interface": None,
+    "multihop": False,
+    "state": "Down",
+    "remoteState": None,
+    "since": None,
+    "downs": None,
+    "diagnostic": "",
+    "remoteDiagnostic": None,
+    "discriminator": 0,
+    "remoteDiscriminator": None,
+    "independent": False,
+    "txIntervalUs": 0,
+    "rxIntervalUs": 0,
+    "detectionTimeUs": 0,
+    "multiplier": 0,
+    "remoteMultiplier": None,
+    "polling": False,
+    "authentication": False,
+    "received": None,
+    "sent": None,
+    "late": None,
+    "gaps": [],
+    "discarded": {},
+    "trouble": "",
+}
+"""What is shown of a session of which nothing is told."""
+
+
 class Watches:
     """The BFD sessions of a router's peers.
 
     Args:
         house: the router around.
-        make: makes who watches, when the first peer asks for it, from what it is to call.
+        make: makes who watches, when the first peer asks for it; by default our own process does.
         run_dir: where our own process is found by the next run; None where it ends with this one.
     """
 
     def __init__(
-        self,
-        house: House,
-        make: Callable[[Callable[[Verdict], None]], Bfd] | None = None,
-        run_dir: Path | None = None,
+        self, house: House, make: MakeBfd | None = None, run_dir: Path | None = None
     ) -> None:
         self._house = house
         self._make = make or partial(BfdClient, run_dir=run_dir)
@@ -153,11 +198,16 @@ class Watches:
     def _hint(self, peers: Iterable[Peer]) -> None:
         """Let sessions know that wait for BFD."""
         for peer in peers:
-            address = peer.plan.address
-            lacks = self._lacking.get(address, "")
-            if address in self._elsewhere:
-                lacks = "it is on no link of this node (wren.bgp/bfd: multihop lets it be)"
-            peer.heed_bfd(is_up=address in self._up, lacks=lacks)
+            peer.heed_bfd(is_up=peer.plan.address in self._up)
+
+    def lacks(self, address: str) -> str:
+        """Tell why a peer is not watched although it asks for it; empty if it is."""
+        if address in self._lacking:
+            return self._lacking[address]
+        if address in self._elsewhere:
+            return "it is on no link of this node (wren.bgp/bfd: multihop lets it be)"
+        client = self._client
+        return client.lacks(address) if client is not None and address in client.names else ""
 
     def _watch_of(self, plan: PeerPlan) -> Watch | None:
         """Say how a peer is watched; None if it is not directly connected. RFC 5881 §2."""
@@ -218,6 +268,10 @@ class Watches:
                     self._house.lost(peer.restarts.kept.source)
                 peer.restarts.lose_path(independent=verdict.independent)
             peer.heed_bfd(is_up=verdict.is_up)
+        names = tuple(sorted(peer.name for peer in self._of_address(verdict.name)))
+        self._house.notices.tell(
+            BfdChanged(verdict.name, names, verdict.is_up, verdict.failed, said)
+        )
 
     def _of_address(self, address: str) -> Iterable[Peer]:
         peers = self._house.peers.values()
@@ -226,7 +280,8 @@ class Watches:
     async def view(self) -> BfdView:
         """Tell how the sessions are."""
         shown = None if self._client is None else await self._client.show()
-        sessions = [] if shown is None else shown["sessions"]
+        shown = shown or {"sessions": [], "process": None}
+        sessions: list[BfdSessionView] = [{**UNTOLD, **each} for each in shown["sessions"]]
         for session in sessions:
             session["peers"] = sorted(p.name for p in self._of_address(session["name"]))
         return {
@@ -236,7 +291,9 @@ class Watches:
                 {"address": address, "reason": why}
                 for address, why in sorted(self._lacking.items())
             ],
-            "process": None if shown is None else shown["process"],
+            "process": shown["process"],
+            "witness": shown.get("witness", ""),
+            "trouble": shown.get("trouble", ""),
         }
 
     async def leave(self) -> None:

@@ -7,6 +7,10 @@ import importlib
 import pytest
 
 SPEAKER = {
+    "Bfd",
+    "BfdChanged",
+    "BfdVerdict",
+    "BfdWatch",
     "BGPConfiguration",
     "BGPFilter",
     "BGPPeer",

@@ -97,6 +97,10 @@ class BfdClient:
         """Whom it watches."""
         return set(self._watches)
 
+    def lacks(self, name: str) -> str:
+        """Tell why a session is not watched although it should be; empty if it is."""
+        return "" if self.is_running else "the process of BFD does not run"
+
     def watch(self, watch: Watch) -> None:
         """Watch a session, or go on under other settings; starts the process if need be."""
         if self._watches.get(watch.name) == watch:

@@ -44,19 +44,23 @@ def session_table(sessions: list[BfdSessionView]) -> Table:
             item["name"],
             item["interface"] or "-",
             item["state"],
-            show_since(item["since"], time.time()),
+            "-" if item["since"] is None else show_since(item["since"], time.time()),
             show_us(item["txIntervalUs"]),
             show_us(item["rxIntervalUs"]),
             show_us(item["detectionTimeUs"]),
-            str(item["downs"]),
-            str(item["late"]),
-            item["diagnostic"],
+            _show_count(item["downs"]),
+            _show_count(item["late"]),
+            item["diagnostic"] or "-",
             item["remoteDiagnostic"] or "-",
         )
         for item in sessions
     ]
     numbers = {"TX", "RX", "DETECTION", "DOWNS", "LATE"}
     return Table(headings, rows, right=frozenset(numbers))
+
+
+def _show_count(count: int | None) -> str:
+    return "-" if count is None else str(count)
 
 
 def show_us(microseconds: int) -> str:
@@ -69,7 +73,8 @@ def show_us(microseconds: int) -> str:
 def show_rest(found: BfdView) -> list[str]:
     """Say what keeps sessions from working, and how the process fares."""
     lines = [
-        f"{item['name']}: packets cannot be sent: {item['trouble']}"
+        f"{item['name']}: {'not watched' if found['witness'] else 'packets cannot be sent'}: "
+        f"{item['trouble']}"
         for item in found["sessions"]
         if item["trouble"]
     ]
@@ -83,6 +88,9 @@ def show_rest(found: BfdView) -> list[str]:
         if item["discarded"]
     ]
     lines += [f"{item['address']}: not watched, {item['reason']}" for item in found["withoutKey"]]
+    if found["witness"]:
+        trouble = f": {found['trouble']}" if found["trouble"] else ""
+        lines.append(f"watched by {found['witness']}{trouble}")
     process = found["process"]
     return lines + ([] if process is None else [show_process(process)])
 

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from speaker.bfd.bfdd import SOCKET
 from speaker.cli.options import (
     NodeOption,
     ProtocolOption,
@@ -95,6 +96,14 @@ def run(
             "--takeover", help="Take the place of the daemon that runs: no connection is refused."
         ),
     ] = False,
+    bfd: Annotated[
+        str,
+        typer.Option(
+            metavar="own|frr[:SOCKET]",
+            help="Who watches peers by BFD: a process of our own, or FRR's bfdd by its control "
+            "socket.",
+        ),
+    ] = "own",
     loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.UVLOOP,
 ) -> None:
     """Run the router in the foreground until SIGTERM or SIGINT.
@@ -119,6 +128,7 @@ def run(
         run_dir=run_dir,
         withdraw_on_exit=withdraw_on_exit,
         strict_secrets=strict_secrets,
+        bfd=_bfd(bfd),
         loop=loop.value,
         takeover=takeover,
     )
@@ -126,6 +136,16 @@ def run(
         raise typer.Exit(run_daemon(options))
     except OSError as error:
         raise explained(error) from error
+
+
+def _bfd(text: str) -> Path | None:
+    """Read who watches peers."""
+    word, _, path = text.partition(":")
+    if word == "own" and not path:
+        return None
+    if word == "frr":
+        return Path(path or SOCKET)
+    raise ConfigError(f"--bfd {text}: nobody is known by that name", "write own, frr or frr:SOCKET")
 
 
 def explained(error: OSError) -> SpeakerError:

@@ -444,7 +444,8 @@ class BfdSessionView(TypedDict):
     Intervals and times are microseconds, ``since`` seconds since the epoch. ``txIntervalUs``,
     ``rxIntervalUs`` and ``detectionTimeUs`` are what both ends have agreed; what the peer told is
     null before it has told anything. ``late`` counts packets that came more than half an interval
-    after they were due, ``gaps`` silences by ``gapBounds`` of the process.
+    after they were due, ``gaps`` silences by ``gapBounds`` of the process. What who watches does
+    not tell is null, too.
     """
 
     name: str
@@ -455,8 +456,8 @@ class BfdSessionView(TypedDict):
     multihop: bool
     state: Literal["AdminDown", "Down", "Init", "Up"]
     remoteState: Literal["AdminDown", "Down", "Init", "Up"] | None
-    since: float
-    downs: int
+    since: float | None
+    downs: int | None
     diagnostic: str
     remoteDiagnostic: str | None
     discriminator: int
@@ -469,9 +470,9 @@ class BfdSessionView(TypedDict):
     remoteMultiplier: int | None
     polling: bool
     authentication: bool
-    received: int
-    sent: int
-    late: int
+    received: int | None
+    sent: int | None
+    late: int | None
     gaps: list[int]
     discarded: dict[str, int]
     trouble: str
@@ -509,13 +510,16 @@ class BfdView(TypedDict):
     """The answer of ``bfd``.
 
     ``notConnected`` are addresses that ask for BFD and are on no link of ours, ``withoutKey`` those
-    whose key is missing, and why; the process is null where none runs.
+    whose key is missing, and why; the process is null where none of ours runs. ``witness`` is who
+    watches instead of it, ``trouble`` why he does not.
     """
 
     sessions: list[BfdSessionView]
     notConnected: list[str]
     withoutKey: list[BfdLackView]
     process: BfdProcessView | None
+    witness: str
+    trouble: str
 
 
 class OriginView(TypedDict):

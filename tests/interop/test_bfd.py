@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from lab import RunningNode
-from tests.support.bfd import bfdd, birds_view, protocol, sessions, state, vtysh, watched
+from tests.support.bfd import FRR_TIMERS, birds_view, protocol, sessions, state, watched
+from tests.support.bfdd import bfdd, vtysh
 from tests.support.birds import WREN, Bird, around, at
 from tests.support.datastores import log_of, put, wren_in
 from tests.support.edited import Edited
@@ -166,7 +167,7 @@ def beside_frr(tmp_path: Path) -> Iterator[World]:
         "at": f"{at(4)}/24",
         "peers": [{"address": WREN, "asn": 65001, "families": ["ipv4"], "hold_time": 90}],
     }
-    with lab_of(around(directory, {}, {"f": frr})) as lab, bfdd(lab.node("f")):
+    with lab_of(around(directory, {}, {"f": frr})) as lab, bfdd(lab.node("f"), FRR_TIMERS):
         world = World(lab.node("w"), lab.node("f"), directory)
         lines = ("configure terminal", "router bgp 65004")
         vtysh(world.bird, *lines, f"neighbor {WREN} bfd profile quick")

@@ -16,7 +16,8 @@ import pytest
 
 from lab import RunningNode
 from lab.processes import identify, wait_gone
-from tests.support.bfd import bfdd, protocol, sessions, state, vtysh, watched
+from tests.support.bfd import FRR_TIMERS, protocol, sessions, state, watched
+from tests.support.bfdd import bfdd, vtysh
 from tests.support.birds import WREN, around, at
 from tests.support.datastores import put, wren_in
 from tests.support.edited import Edited
@@ -78,7 +79,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         other["addresses"] = [f"10.{number}.0.1/32"]
         other["peers"] = [{"address": WREN, "asn": 65001, "families": ["ipv4"], "hold_time": 90}]
     bird["peers"][0]["extra"] = "bfd on; graceful restart on;"
-    with lab_of(around(directory, {}, nodes)) as lab, bfdd(lab.node("f")):
+    with lab_of(around(directory, {}, nodes)) as lab, bfdd(lab.node("f"), FRR_TIMERS):
         found = World(lab.node("w"), lab.node("b"), lab.node("f"), directory)
         vtysh(
             found.frr,

@@ -13,6 +13,7 @@ from fsm.notifications import Cease, Code
 from speaker.bfd.client import Verdict
 from speaker.bfd.words import Watch
 from speaker.config.bfd import DEFAULTS, InterfaceTimers
+from speaker.control.views import BfdSessionView, BfdView
 from speaker.orders import disable, enable
 from speaker.speaker import Speaker
 from speaker.watches import MARGIN, Watches
@@ -31,6 +32,7 @@ class Witness:
     def __init__(self) -> None:
         self.watched: dict[str, Watch] = {}
         self.left: dict[str, Watch] | None = None
+        self.shown: dict[str, Any] | None = None
 
     @property
     def names(self) -> set[str]:
@@ -42,8 +44,11 @@ class Witness:
     def unwatch(self, name: str) -> None:
         del self.watched[name]
 
+    def lacks(self, name: str) -> str:
+        return f"nobody watches {name}"
+
     async def show(self) -> dict[str, Any] | None:
-        return None
+        return self.shown
 
     async def leave(self) -> None:
         self.left = dict(self.watched)
@@ -193,7 +198,34 @@ async def test_without_sessions_there_is_nothing_to_show() -> None:
         router, witness = await router_in(town, bfd=False)
         assert witness.watched == {}
         view = await router.watches.view()
-        assert view == {"sessions": [], "notConnected": [], "withoutKey": [], "process": None}
+        nothing: BfdView = {
+            "sessions": [],
+            "notConnected": [],
+            "withoutKey": [],
+            "process": None,
+            "witness": "",
+            "trouble": "",
+        }
+        assert view == nothing
+
+
+@on_uvloop
+async def test_who_watches_need_not_tell_all() -> None:
+    async with Town() as town:
+        router, witness = await router_in(town)
+        witness.shown = {
+            "sessions": [{"name": home(11), "state": "Up"}],
+            "process": None,
+            "witness": "the switch",
+        }
+        view = await router.watches.view()
+        [session] = view["sessions"]
+        assert session.keys() == BfdSessionView.__annotations__.keys()
+        [peer] = [peer for peer in router.peers.values() if peer.plan.bfd]
+        assert (session["state"], session["peers"], session["late"]) == ("Up", [peer.name], None)
+        assert view["witness"] == "the switch"
+        await be_strict(router, 0.0)
+        assert f"nobody watches {home(11)}" in str(peer.explanation)
 
 
 @on_uvloop

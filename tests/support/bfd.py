@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from lab import RunningNode
 from tests.support.birds import WREN, at
 from tests.support.datastores import wren_in
-from tests.support.pairs import becomes
 from tests.support.resources import peer
 
 TIMERS = "min rx interval 100 ms; min tx interval 150 ms; multiplier 4;"
@@ -54,28 +49,3 @@ FRR_TIMERS = """bfd
   detect-multiplier 3
  exit
 """
-
-
-@contextmanager
-def bfdd(other: RunningNode) -> Iterator[None]:
-    """Run FRR's bfdd beside its bgpd."""
-    home = other.home
-    conf = home / "bfdd.conf"
-    conf.write_text(FRR_TIMERS)
-    shutil.chown(conf, "frr")
-    argv = ["/usr/lib/frr/bfdd", "-f", str(conf), "-i", str(home / "bfdd.pid")]
-    argv += ["-z", str(home / "zserv.api"), "--vty_socket", str(home), "-P", "0"]
-    argv += ["--bfdctl", str(home / "bfdd.sock"), "--log", "stdout"]
-    with (home / "bfdd.log").open("wb") as log:
-        process = subprocess.Popen(other.inside(argv), stdout=log, stderr=subprocess.STDOUT)
-        try:
-            becomes("bfdd runs", (home / "bfdd.vty").exists, True)
-            yield
-        finally:
-            process.kill()
-            process.wait()
-
-
-def vtysh(other: RunningNode, *commands: str) -> str:
-    words = [word for command in commands for word in ("-c", command)]
-    return other.execute(["vtysh", "--vty_socket", str(other.home), *words])

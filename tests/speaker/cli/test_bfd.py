@@ -60,6 +60,8 @@ def test_what_keeps_a_session_from_working_is_said() -> None:
             "notConnected": ["10.9.9.9"],
             "withoutKey": [{"address": "10.8.8.8", "reason": "there is no Secret s"}],
             "process": PROCESS,
+            "witness": "",
+            "trouble": "",
         }
     )
     assert found == [
