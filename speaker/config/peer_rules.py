@@ -10,6 +10,7 @@ from speaker.config.annotations import TEXT_MAPS
 from speaker.config.listen_ranges import parse_listen_range
 from speaker.config.problems import Violation
 from speaker.config.scalars import ScalarError, parse_duration, parse_ip
+from speaker.config.tcp_ao import parse_tcp_ao
 from speaker.config.trees import Check, endpoint_of, given_asn, spec_of, text_map
 
 _INTERFACE = "wren.bgp/interface"
@@ -147,6 +148,25 @@ def bfd_over_hops(tree: Mapping[str, Any]) -> Iterator[Violation]:
             yield Violation(
                 (*path, _BFD), "link-local", f"{_BFD}: a link-local peer is never hops away; use on"
             )
+
+
+def one_id_with_peer_selector(tree: Mapping[str, Any]) -> Iterator[Violation]:
+    """Ours: selected nodes may run the same BGPPeer, and what one sends the other receives."""
+    if not spec_of(tree).get("peerSelector"):
+        return
+    for path in TEXT_MAPS:
+        try:
+            keys = parse_tcp_ao(text_map(tree, path)[_TCP_AO])
+        except (KeyError, ScalarError):
+            continue
+        for key in keys:
+            if key.send_id != key.receive_id:
+                yield Violation(
+                    (*path, _TCP_AO),
+                    "exclusive",
+                    f"{_TCP_AO}: {key.ids} cannot be with peerSelector; both ends would send"
+                    f" {key.send_id} and await {key.receive_id}: give one id",
+                )
 
 
 def signed_once(tree: Mapping[str, Any]) -> Iterator[Violation]:

@@ -221,11 +221,19 @@ class _Planner:
         )
 
     def _options(self, peering: Peering) -> PeerOptions:
-        """Give the keys ``wren.bgp/…``; the reverse half of a passive peering is the active one."""
+        """Give the keys ``wren.bgp/…``, as seen from here.
+
+        The reverse half of a passive peering is the active one, and what one end sends is what the
+        other receives.
+        """
         if peering.peer is None:
             return PeerOptions()
         options = peer_options(peering.peer.metadata.annotations, peering.peer.spec.extensions)
-        if peering.by_address or options.passive is None:
+        if peering.by_address:
+            return options
+        if options.tcp_ao and peering.peer.spec.peer_ip is not None:
+            options = replace(options, tcp_ao=tuple(key.turned for key in options.tcp_ao))
+        if options.passive is None:
             return options
         return replace(options, passive=None, route_reflector_client=None)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from speaker.config.scalars import ScalarError
@@ -43,6 +43,11 @@ class KeyReference:
     secret: str
     key: str
     algorithm: Algorithm = Algorithm.HMAC_SHA_1_96
+
+    @property
+    def turned(self) -> KeyReference:
+        """The same as the other end has it."""
+        return replace(self, send_id=self.receive_id, receive_id=self.send_id)
 
     @property
     def ids(self) -> str:

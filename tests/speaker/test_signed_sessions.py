@@ -159,6 +159,15 @@ async def test_fifty_sessions_go_on_while_the_password_changes_at_both_ends() ->
         kept = {name: at for name, at in uptimes(middle).items() if at in before[0].values()}
         assert len(kept) == 47
 
+        # And so do all others, whoever dials.
+        for number in range(5, 52):
+            peer_at(middle, number).stop()
+            peer_at(middle, number).start()
+        await until(lambda: all(has(middle, number) for number in range(3, 52)))
+        for number in range(3, 52):
+            told = view(middle, number)["password"]
+            assert (told["changes"], told["secret"]) == (False, "tor/new")
+
 
 def has(router: Speaker, number: int) -> bool:
     return peer_at(router, number).is_established

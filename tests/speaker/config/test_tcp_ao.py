@@ -12,9 +12,9 @@ from speaker.config.reading import validate
 from speaker.config.scalars import ScalarError
 from speaker.config.tcp_ao import Algorithm, KeyReference, MasterKey, parse_tcp_ao
 from speaker.config.views import plan_json
-from tests.support.resources import node, peer, plan, resources
+from tests.support.resources import node, peer, plan, resources, settings
 
-ME = node("a", "10.0.0.1/24")
+ME, OFF = node("a", "10.0.0.1/24"), settings(nodeToNodeMeshEnabled=False)
 NAME = "Global_10_9_0_1"
 
 
@@ -98,6 +98,17 @@ def test_a_session_without_any_of_its_keys_is_held_down(strict: bool) -> None:
     found = resolve(resources(ME, keyed("1 s/k")), "a", strict_secrets=strict)
     assert (found.peers, found.held) == ({}, ((NAME, "tor"),))
     assert told(found)[0] == ("NoKey", "there is no Secret s; key 1 of TCP-AO is left out")
+
+
+def test_the_other_end_has_the_ids_the_other_way_round() -> None:
+    """A BGPPeer between two nodes names one of them; the other has its half by itself."""
+    other = node("b", "10.0.0.2/24")
+    item = keyed("1:2 s/k", node="a", peerIP="10.0.0.2", asNumber=64512)
+    for me, ids in (("a", (1, 2)), ("b", (2, 1))):
+        found = plan(me, ME, other, OFF, item, secret("s", k="hush"))
+        [made] = found.peers.values()
+        [key] = made.tcp_ao
+        assert (key.send_id, key.receive_id) == ids
 
 
 def test_a_key_that_is_too_long_skips_the_peer() -> None:
