@@ -6,7 +6,8 @@ from benchmarks.stops.conftest import Measure
 from fsm.bfd import BfdState, ControlPacket, Settings
 from fsm.bfd.packet import encode
 from speaker.bfd.datagrams import Datagram, Raw
-from speaker.bfd.watching import Watched, Watching
+from speaker.bfd.watched import Watched
+from speaker.bfd.watching import Watching
 from speaker.bfd.words import Watch
 
 SESSIONS, ROUNDS = 220, 20

@@ -28,15 +28,15 @@ from speaker.bfd.datagrams import Raw, understand
 from speaker.bfd.door import Door
 from speaker.bfd.ears import Ears
 from speaker.bfd.line import Line
-from speaker.bfd.watching import (
+from speaker.bfd.watched import (
     GAPS,
     Watched,
-    Watching,
     former_as_json,
     former_of,
     session_as_json,
     state_as_json,
 )
+from speaker.bfd.watching import Watching
 from speaker.bfd.words import PROTOCOL, encode_line, watch_of
 
 LATENESS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

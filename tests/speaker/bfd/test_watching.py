@@ -11,15 +11,8 @@ import pytest
 from fsm.bfd import BfdState, ControlPacket, Discard, Settings
 from fsm.bfd.packet import encode
 from speaker.bfd.datagrams import Datagram
-from speaker.bfd.watching import (
-    LINGER,
-    Former,
-    Watched,
-    Watching,
-    former_of,
-    session_as_json,
-    state_as_json,
-)
+from speaker.bfd.watched import Former, Watched, former_of, session_as_json, state_as_json
+from speaker.bfd.watching import LINGER, Watching
 from speaker.bfd.words import Watch
 
 PEER, LOCAL, LOOPBACK = "127.0.0.9", "127.0.0.1", 1

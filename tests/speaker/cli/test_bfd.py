@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from speaker.bfd.watching import Watching, session_as_json
+from speaker.bfd.watched import session_as_json
+from speaker.bfd.watching import Watching
 from speaker.bfd.words import Watch
 from speaker.cli.bfd import late_at_most, session_table, show_process, show_rest, show_us
 from speaker.control.views import BfdProcessView, BfdSessionView
