@@ -14,6 +14,7 @@ from fsm.ends import ENDS, Agreement, consequence
 from speaker.config.changes import ON_CHANGE, SIGNATURES
 from speaker.config.keys import KEYS
 from speaker.config.peerplan import OnChange
+from speaker.privileges.needs import NEEDS
 from speaker.wire.verdicts import ROWS, Row
 
 HERE = Path(__file__).parent
@@ -100,6 +101,8 @@ _CHAPTERS = (
     "speaker/config/ranges.py speaker/dynamic_peers.py speaker/newcomers.py speaker/net/places.py",
     "speaker/edits.py speaker/daemon.py speaker/control",
     "speaker/succession.py speaker/service_manager.py speaker/supervision.py speaker/doctor",
+    "speaker/privileges speaker/privileges/dropping.py speaker/privileges/nursery.py",
+    "speaker/control/access.py",
     "policy/tracing.py speaker/rib/refusals.py speaker/rib/resolving.py",
     "speaker/inquiry speaker/inquiry/reasons.py",
     "speaker/rib/session_rules.py speaker/trials speaker/trials/node.py",
@@ -224,7 +227,24 @@ def session_ends() -> Iterator[str]:
         yield f"| {end.cause} | {' | '.join(words)} |"
 
 
+def capabilities() -> Iterator[str]:
+    """Make the table of which capability is needed for what."""
+    yield "# Which capability is needed for what"
+    yield ""
+    yield "Measured on a kernel, row by row, by `tests/netns/test_needs.py`; [what Wren does about"
+    yield "them](operating.md#privileges). *At the start* means that it is given up afterwards."
+    yield "This file is made by `python docs/tables.py`."
+    yield ""
+    yield "| what | capability | not needed where | without it |"
+    yield "|---|---|---|---|"
+    for row in NEEDS:
+        needed = "none" if row.capability is None else f"{row.capability}"
+        needed += "" if row.lasting else ", at the start"
+        yield f"| {row.what} | {needed} | {row.unless} | {row.without} |"
+
+
 PAGES = {
+    "capabilities.md": capabilities,
     "session-ends.md": session_ends,
     "changes.md": changes,
     "handbook.md": handbook,

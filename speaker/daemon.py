@@ -45,6 +45,7 @@ from speaker.net.listening import Doors, inherited, merged
 from speaker.node_reports import NodeReports
 from speaker.orders import disable, drain, enable, refresh, undrain
 from speaker.origin_views import rpki, validity
+from speaker.privileges.dropping import Standing, settle
 from speaker.remembrance import Remembrance, recalled
 from speaker.resource_status import ResourceStatus
 from speaker.route_views import RouteViews
@@ -56,6 +57,14 @@ from speaker.succession import Handover, TakeOver, take_over
 from speaker.supervision import Supervision
 from speaker.turn import freeze, tune_collector
 
+LOOKS = frozenset(
+    {
+        *("status", "peer", "routes", "why", "rpki", "bfd", "validity", "heard", "resources"),
+        *("forecast", "datastore", "version"),
+    }
+)
+"""The commands that change nothing."""
+
 
 class Daemon:
     """One run of the daemon.
@@ -64,6 +73,7 @@ class Daemon:
         options: how it is run.
         manager: the service manager that runs us, if one does.
         doors: listening sockets that are open already.
+        standing: what the process has become; None where that is somebody else's business.
     """
 
     def __init__(
@@ -71,10 +81,12 @@ class Daemon:
         options: RunOptions,
         manager: ServiceManager | None = None,
         doors: Doors | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self._options = options
         self._manager = manager or ServiceManager({}, os.getpid())
         self._doors = dict(doors or {})
+        self._standing = standing
         self._problems: dict[str, Problem] = {}
         self._last = LoadResult(Resources())
         self._no_plan: tuple[Condition, ...] = ()
@@ -174,6 +186,8 @@ class Daemon:
                     "takeover": handover.offer,
                     "version": lambda request: {"version": status.status()["version"]},
                 },
+                looks=LOOKS,
+                access=options.access,
             )
             async with server:
                 reports = NodeReports(
@@ -239,6 +253,8 @@ class Daemon:
         log.choose_level(self._options.log_level)
         log.set_severity(plan.log_severity.value)
         await router.start()
+        if self._standing is not None:
+            log.settled(self._standing.user, sorted(map(str, self._standing.kept)))
         log.started(
             plan.node,
             plan.asn,
@@ -447,7 +463,7 @@ def _why(router: Speaker, request: dict[str, Any]) -> WhyView:
     return {"used": found.is_used, "text": str(found)}
 
 
-async def _run(options: RunOptions) -> int:
+async def _run(options: RunOptions, standing: Standing) -> int:
     tune_collector()
     map_tables()
     manager = ServiceManager.found()
@@ -455,7 +471,7 @@ async def _run(options: RunOptions) -> int:
     for what in useless:
         log.not_inherited(what)
     while True:
-        daemon = Daemon(options, manager, doors)
+        daemon = Daemon(options, manager, doors, standing)
         await daemon.run()
         if await daemon.is_succeeded():
             return 0
@@ -471,9 +487,10 @@ def run(options: RunOptions) -> int:
         SpeakerError: the start is impossible; the text says what to do.
     """
     log.to_stderr(options.log_format, options.log_level or "info")
+    standing = settle(options.wanted)
     if options.loop == "uvloop":
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(options))
-    return asyncio.run(_run(options))
+            return runner.run(_run(options, standing))
+    return asyncio.run(_run(options, standing))

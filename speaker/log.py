@@ -108,6 +108,18 @@ def set_severity(severity: str) -> None:
         set_level(_SEVERITIES.get(severity, "info"))
 
 
+def settled(user: str, capabilities: list[str]) -> None:
+    """The process has given up what it does not need."""
+    kept = ", ".join(capabilities) or "none"
+    _say(
+        logging.INFO,
+        "settled",
+        f"running as {user}; capabilities: {kept}, and no way to others",
+        user=user,
+        capabilities=capabilities,
+    )
+
+
 def started(node: str, asn: int, router_id: str, peers: int, pid: int) -> None:
     """The router runs."""
     _say(
@@ -651,7 +663,9 @@ def turn_failed() -> None:
 def bfd_process_started(scheduling: str) -> None:
     """The BFD process runs."""
     level = logging.WARNING if scheduling == "normal" else logging.INFO
-    more = ": the system grants it no priority" if scheduling == "normal" else f", {scheduling}"
+    more = f", {scheduling}"
+    if scheduling == "normal":
+        more = " without priority: it needs CAP_SYS_NICE at the start, or LimitRTPRIO=2"
     _say(level, "bfd_process_started", f"BFD process started{more}", scheduling=scheduling)
 
 

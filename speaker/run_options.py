@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from speaker.bfd.bfdd import Bfdd
+from speaker.control.access import RESTRICTED, Access
 from speaker.forwarding_plane import KernelOptions
+from speaker.privileges.dropping import Wanted
 from speaker.succession import Marks
 from speaker.watches import MakeBfd
 
@@ -31,6 +33,8 @@ class RunOptions:
         strict_secrets: hold sessions down whose password is missing.
         bfd: the control socket of the bfdd of FRR that watches peers; None is a process of our own.
         loop: ``uvloop`` or ``asyncio``.
+        user: that the daemon becomes, by name or number; None to stay who starts it.
+        access: who may do what at the control socket.
         takeover: take the place of the daemon that runs with the same run directory, if one does.
     """
 
@@ -49,6 +53,13 @@ class RunOptions:
     bfd: Path | None = None
     loop: str = "uvloop"
     takeover: bool = False
+    user: str | None = None
+    access: Access = RESTRICTED
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the process is to become."""
+        return Wanted(self.run_dir, self.kernel, self.user, self.access.group)
 
     @property
     def kernel_options(self) -> KernelOptions | None:

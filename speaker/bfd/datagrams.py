@@ -106,7 +106,7 @@ class Sender:
             self.trouble = "the interface's queue is full"
             return False
         except OSError as error:
-            self.trouble = (error.strerror or str(error)).lower()
+            self.trouble = _words(error)
             # An interface or address that went may come back as another one.
             self.close()
             return False
@@ -136,8 +136,7 @@ class Sender:
                 made.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, TTL)
                 made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, CS6)
             if watch.interface and not watch.multihop:
-                device = watch.interface.encode()
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+                _tie(made, watch.interface)
             self._bind(made, zone)
         except OSError:
             made.close()
@@ -159,3 +158,18 @@ class Sender:
             else:
                 return
         raise OSError(errno.EADDRINUSE, "no source port is free")
+
+
+def _tie(made: socket.socket, interface: str) -> None:
+    """Let a socket send by one link only."""
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+    except PermissionError as error:
+        why = f"to send by {interface} alone needs CAP_NET_RAW before Linux 5.7"
+        raise OSError(error.errno, why) from None
+
+
+def _words(error: OSError) -> str:
+    """Say in the middle of a sentence what the system said."""
+    said = error.strerror or str(error)
+    return said[:1].lower() + said[1:]

@@ -26,6 +26,7 @@ from speaker import __version__, log
 from speaker.bfd.door import NAME, caller_of, is_trusted
 from speaker.bfd.fate import outlives_us
 from speaker.bfd.words import MAX_LINE, PROTOCOL, decode_line, encode_line
+from speaker.privileges.nursery import spawn
 
 ANSWER_TIMEOUT = 2.0
 """Seconds that a process may take to answer."""
@@ -131,7 +132,7 @@ class Finder:
             descriptor = theirs.fileno()
             command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, str(descriptor), path]
             try:
-                process = subprocess.Popen(  # noqa: ASYNC220  (spawned, not waited for)
+                process = spawn(
                     command,
                     pass_fds=(descriptor,),
                     stdin=subprocess.DEVNULL,

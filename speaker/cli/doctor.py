@@ -12,10 +12,11 @@ from speaker.cli.options import (
     NodeOption,
     Output,
     OutputOption,
+    OwnRunDirOption,
     ProtocolOption,
-    RunDirOption,
     StrictSecretsOption,
     TableOption,
+    UserOption,
     find_datastore,
 )
 from speaker.cli.tables import write_json, write_lines
@@ -25,7 +26,7 @@ from speaker.doctor.findings import count
 
 def doctor(
     node: NodeOption,
-    run_dir: RunDirOption,
+    run_dir: OwnRunDirOption,
     datastore: DatastoreOption = None,
     kernel: Annotated[
         bool, typer.Option("--kernel/--no-kernel", help="Routes are to be installed, or not.")
@@ -40,6 +41,7 @@ def doctor(
         ),
     ] = False,
     strict_secrets: StrictSecretsOption = False,
+    user: UserOption = None,
     output: OutputOption = Output.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
 ) -> None:
@@ -57,6 +59,7 @@ def doctor(
         protocol=protocol,
         takeover=takeover,
         strict_secrets=strict_secrets,
+        user=user,
     )
     findings = list(examine(order, ThisMachine()))
     is_go = not any(finding.verdict is Verdict.PROBLEM for finding in findings)

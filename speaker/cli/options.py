@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fsm.family import name_of, parse_family
+from speaker.control.protocol import SOCKET_NAME
 
 if TYPE_CHECKING:
     from speaker.control.views import DatastoreView
@@ -26,11 +27,29 @@ class Output(StrEnum):
     JSON = "json"
 
 
+SYSTEM_RUN_DIR = Path("/run/wren")
+"""The run directory of a daemon that belongs to the system."""
+
+
 def default_run_dir() -> Path:
-    """Give the run directory of a daemon that was not told another one."""
+    """Give the run directory of a daemon that was not told another one.
+
+    A service of systemd has the one that its RuntimeDirectory makes.
+    """
+    made = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if made:
+        return Path(made)
     if os.geteuid() == 0:
-        return Path("/run/wren")
+        return SYSTEM_RUN_DIR
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "wren"
+
+
+def likely_run_dir(system: Path = SYSTEM_RUN_DIR) -> Path:
+    """Give the run directory of the daemon that a command means: one's own, else the system's."""
+    own = default_run_dir()
+    if not os.path.exists(own / SOCKET_NAME) and os.path.exists(system / SOCKET_NAME):
+        return system
+    return own
 
 
 def default_node(file: Path = NODENAME_FILE) -> str:
@@ -54,9 +73,30 @@ RunDirOption = Annotated[
     typer.Option(
         "--run-dir",
         envvar="WREN_RUN_DIR",
+        default_factory=likely_run_dir,
+        show_default="$XDG_RUNTIME_DIR/wren if a daemon is there, or /run/wren",
+        help="The daemon's directory for its socket and state.",
+    ),
+]
+
+OwnRunDirOption = Annotated[
+    Path,
+    typer.Option(
+        "--run-dir",
+        envvar="WREN_RUN_DIR",
         default_factory=default_run_dir,
         show_default="/run/wren, or $XDG_RUNTIME_DIR/wren",
         help="The daemon's directory for its socket and state.",
+    ),
+]
+
+UserOption = Annotated[
+    str | None,
+    typer.Option(
+        "--user",
+        metavar="NAME",
+        help="The user that the daemon is to be; root starts it.",
+        show_default="who starts it",
     ),
 ]
 

@@ -7,6 +7,7 @@ Only arguments are dealt with here; the router itself is `speaker.daemon`. What 
 from __future__ import annotations
 
 import errno
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,13 +17,16 @@ import typer
 from speaker.bfd.bfdd import SOCKET
 from speaker.cli.options import (
     NodeOption,
+    OwnRunDirOption,
     ProtocolOption,
-    RunDirOption,
     StrictSecretsOption,
     TableOption,
+    UserOption,
 )
+from speaker.control.access import Access
 from speaker.daemon import run as run_daemon
 from speaker.errors import ConfigError, SpeakerError
+from speaker.privileges.users import group_of, name_of_user
 from speaker.run_options import RunOptions
 
 
@@ -49,6 +53,13 @@ class NexthopCompat(StrEnum):
     OFF = "off"
 
 
+class ControlReaders(StrEnum):
+    """Who may look by commands, beside those who may change things."""
+
+    NOBODY = "nobody"
+    EVERYBODY = "everybody"
+
+
 class Loop(StrEnum):
     """Which event loop carries the router."""
 
@@ -64,7 +75,7 @@ def run(
         ),
     ],
     node: NodeOption,
-    run_dir: RunDirOption,
+    run_dir: OwnRunDirOption,
     log: Annotated[LogFormat, typer.Option(help="The form of the log.")] = LogFormat.TEXT,
     log_level: Annotated[
         LogLevel | None,
@@ -104,12 +115,26 @@ def run(
             "socket.",
         ),
     ] = "own",
+    user: UserOption = None,
+    control_group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUP",
+            help="Whose members may change things by commands, beside root and the daemon's user.",
+            show_default="nobody's",
+        ),
+    ] = None,
+    control_readers: Annotated[
+        ControlReaders,
+        typer.Option(help="Who else may look: everybody on this machine, or nobody."),
+    ] = ControlReaders.NOBODY,
     loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.UVLOOP,
 ) -> None:
     """Run the router in the foreground until SIGTERM or SIGINT.
 
     It needs CAP_NET_ADMIN for kernel routes (not with --no-kernel), and CAP_NET_BIND_SERVICE for
-    port 179. Edits of the datastore take effect by themselves.
+    port 179, and gives up all other rights that it has. Edits of the datastore take effect by
+    themselves.
     """
     if not datastore.exists():
         raise ConfigError(
@@ -131,6 +156,11 @@ def run(
         bfd=_bfd(bfd),
         loop=loop.value,
         takeover=takeover,
+        user=user,
+        access=Access(
+            None if control_group is None else group_of(control_group),
+            control_readers is ControlReaders.EVERYBODY,
+        ),
     )
     try:
         raise typer.Exit(run_daemon(options))
@@ -153,6 +183,11 @@ def explained(error: OSError) -> SpeakerError:
     hint = ""
     if error.errno == errno.EADDRINUSE:
         hint = "another BGP speaker has the port; stop it, or set listenPort in BGPConfiguration"
+    elif error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+        hint = (
+            f"let {name_of_user(os.geteuid())}, who the daemon is, read it: root too is held to"
+            " what a file's mode says"
+        )
     elif error.errno in (errno.EACCES, errno.EPERM):
         hint = (
             "run as root or with CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, "

@@ -175,6 +175,6 @@ def _explained(error: OSError, path: Path) -> ControlError:
     if isinstance(error, PermissionError):
         return ControlError(
             f"not allowed to talk to the Wren daemon at {path}",
-            "be root or the user and group it runs as",
+            "be root, the user that it runs as, or in the group of its --control-group",
         )
     return ControlError(f"cannot talk to {path}: {error.strerror or error}", "check --run-dir")

@@ -7,8 +7,9 @@ asynchronous, whose items become a stream. A `ControlError` that a handler raise
 Nobody at the other end may hurt the loop. Requests are bounded in size, connections in number and
 idleness, and a client that does not read is dropped after a while; between two items of a stream
 everybody else has a turn. A handler itself runs on the loop, so a long answer is better a stream of
-chunks. An exception that is no `ControlError` is a bug: the loop's exception handler hears of it
-and that one connection is closed.
+chunks. Who may ask for what is for `speaker.control.access` to say; those who may only look have a
+part of the connections, so that they keep nobody else out. An exception that is no `ControlError`
+is a bug: the loop's exception handler hears of it and that one connection is closed.
 """
 
 from __future__ import annotations
@@ -19,22 +20,34 @@ import inspect
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+)
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+from speaker.control.access import RESTRICTED, Access, Caller
 from speaker.control.protocol import MAX_REQUEST, ControlError, Passed, decode_line, encode_line
 
 Handler: TypeAlias = Callable[[dict[str, Any]], Any | Awaitable[Any]]
 """Takes the arguments of a request, without its command, and gives the result."""
 
 MAX_CLIENTS = 32
+MAX_GUESTS = 16
+"""Connections of those who may only look, at most."""
 IDLE_TIMEOUT = 60.0
 """Seconds a connection may wait for its next request."""
+TURNED_AWAY = 0.5
+"""Seconds in which somebody for whom there is no room has to make the request that is refused."""
 SEND_TIMEOUT = 10.0
 """Seconds a client may take to read a line."""
-SOCKET_MODE = 0o660
 
 
 class ControlServer:
@@ -43,6 +56,8 @@ class ControlServer:
     Args:
         path: of the socket; its directory is made.
         handlers: by command.
+        looks: the commands that change nothing: all that those may ask for who may only look.
+        access: who may do what.
         idle_timeout: seconds a connection may wait for its next request.
         send_timeout: seconds a client may take to read one line.
     """
@@ -52,11 +67,16 @@ class ControlServer:
         path: Path,
         handlers: Mapping[str, Handler],
         *,
+        looks: Collection[str] = (),
+        access: Access = RESTRICTED,
         idle_timeout: float = IDLE_TIMEOUT,
         send_timeout: float = SEND_TIMEOUT,
     ) -> None:
         self.path = path
         self._handlers = handlers
+        self._looks = frozenset(looks)
+        self._access = access
+        self._guests = 0
         self._idle_timeout = idle_timeout
         self._send_timeout = send_timeout
         self._clients: set[asyncio.Task[None]] = set()
@@ -69,7 +89,7 @@ class ControlServer:
         Raises:
             ControlError: another daemon listens there, or the place cannot be written.
         """
-        listening = _listen(self.path)
+        listening = _listen(self.path, self._access)
         self._inode = _inode(self.path)
         self._server = await asyncio.start_unix_server(
             self._connected, sock=listening, limit=MAX_REQUEST
@@ -110,18 +130,48 @@ class ControlServer:
         # buffer after close().
         writer.transport.set_write_buffer_limits(high=0)
         try:
-            if len(self._clients) > MAX_CLIENTS:
-                await self._send(writer, _refusal(ControlError("too many clients", "try again")))
-                return
-            while await self._serve_request(reader, writer):
-                pass
+            caller = _caller(writer)
+            if self._access.may_change(caller):
+                await self._serve_all(reader, writer, None)
+            else:
+                await self._serve_guest(reader, writer, caller)
         except (ConnectionError, TimeoutError):
             writer.transport.abort()
         finally:
             writer.close()
 
+    async def _serve_guest(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller
+    ) -> None:
+        """Serve somebody who may look at the most."""
+        self._guests += 1
+        try:
+            if self._guests > MAX_GUESTS:
+                await self._turn_away(reader, writer)
+            else:
+                await self._serve_all(reader, writer, caller)
+        finally:
+            self._guests -= 1
+
+    async def _serve_all(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Caller | None
+    ) -> None:
+        if len(self._clients) > MAX_CLIENTS:
+            await self._turn_away(reader, writer)
+            return
+        while await self._serve_request(reader, writer, guest):
+            pass
+
+    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer once that there are too many."""
+        # Unread, the request would have the answer thrown away at the close.
+        with suppress(TimeoutError, ValueError):
+            async with asyncio.timeout(TURNED_AWAY):
+                await reader.readline()
+        await self._send(writer, _refusal(ControlError("too many clients", "try again")))
+
     async def _serve_request(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Caller | None
     ) -> bool:
         """Answer the next request; tell whether there may be another one."""
         try:
@@ -132,13 +182,20 @@ class ControlServer:
             await self._send(writer, _refusal(too_long))
             return False
         if line.strip():
-            await self._answer(line, writer)
+            await self._answer(line, writer, guest)
         return bool(line)
 
-    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, line: bytes, writer: asyncio.StreamWriter, guest: Caller | None
+    ) -> None:
         try:
             request = decode_line(line)
-            result = self._handler(request.pop("command", None))(request)
+            command = request.pop("command", None)
+            handler = self._handler(command)
+            may_look = self._access.everybody_looks and command in self._looks
+            if guest is not None and not may_look:
+                raise self._access.refusal(guest, command)
+            result = handler(request)
             if inspect.isawaitable(result):
                 result = await result
             if isinstance(result, Passed):
@@ -205,14 +262,22 @@ def _refusal(error: ControlError) -> dict[str, Any]:
     return {"ok": False, "error": error.message, "hint": error.hint}
 
 
-def _listen(path: Path) -> socket.socket:
-    """Bind the socket; nobody can connect before its mode is set."""
+def _caller(writer: asyncio.StreamWriter) -> Caller:
+    """Find out who has connected; a loop's own socket object does not tell."""
+    with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as connection:
+        return Caller.of(connection)
+
+
+def _listen(path: Path, access: Access) -> socket.socket:
+    """Bind the socket; nobody can connect before its owner and mode are set."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear(path)
         listening.bind(str(path))
-        path.chmod(SOCKET_MODE)
+        if access.group is not None:
+            os.chown(path, -1, access.group)
+        path.chmod(access.mode)
         listening.listen()
     except OSError as error:
         listening.close()

@@ -1,4 +1,4 @@
-"""What the node stands on: rights, the kernel's tables and settings, addresses, ways to peers."""
+"""What the node stands on: the kernel's tables and settings, addresses, ways to peers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from fsm.family import Afi
 from policy.prefix import Nlri, show
-from speaker.config.cluster import BGP_PORT
 from speaker.config.plan import Plan
 from speaker.doctor.findings import Finding, ok, problem, some, warning
 from speaker.doctor.machine import KernelView, Machine
 from speaker.doctor.order import Order
+from speaker.doctor.rights import rights
 from speaker.errors import KernelError
 from speaker.net.admission import AO_KEY_SIZE, KEY_SIZE
 from speaker.net.places import Demands
@@ -27,7 +27,7 @@ def footing(order: Order, plan: Plan | None, machine: Machine) -> Iterator[Findi
         plan: that would be followed; None where none can be made.
         machine: where.
     """
-    yield from _rights(order, plan, machine)
+    yield from rights(order, plan, machine)
     view: KernelView | None = None
     try:
         view = machine.kernel(order.table, order.protocol)
@@ -44,27 +44,6 @@ def footing(order: Order, plan: Plan | None, machine: Machine) -> Iterator[Findi
     if plan is not None:
         yield from _passwords(plan, machine)
         yield from _tcp_ao(plan, machine)
-
-
-def _rights(order: Order, plan: Plan | None, machine: Machine) -> Iterator[Finding]:
-    have = machine.capabilities()
-    port = BGP_PORT if plan is None else plan.listen_port
-    first_free = int(machine.sysctl("net.ipv4.ip_unprivileged_port_start") or 1024)
-    lacking = []
-    if order.kernel and "CAP_NET_ADMIN" not in have:
-        lacking.append(("CAP_NET_ADMIN", "for kernel routes", "or leave them out with --no-kernel"))
-    if port < first_free and "CAP_NET_BIND_SERVICE" not in have:
-        lacking.append(
-            ("CAP_NET_BIND_SERVICE", f"for port {port}", f"or listen on {first_free} or above")
-        )
-    for name, what, otherwise in lacking:
-        yield problem(
-            "rights",
-            f"this process has no {name}, which is needed {what}",
-            f"run it as root, grant the capability, {otherwise}",
-        )
-    if not lacking:
-        yield ok("rights", "this process has the capabilities that are needed")
 
 
 def _kernel(

@@ -6,6 +6,7 @@ Read-only. A route is looked up by connecting a UDP socket, which sends nothing.
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import time
 from collections import Counter
@@ -23,9 +24,8 @@ from speaker.kernel.monitor import Neighbourhood
 from speaker.kernel.netlink import DumpSocket
 from speaker.kernel.routes import Forwardings
 from speaker.net.tcp_ao import lacking
-
-CAPABILITIES = {10: "CAP_NET_BIND_SERVICE", 12: "CAP_NET_ADMIN"}
-"""Those that matter here, by number (linux/capability.h)."""
+from speaker.privileges import needs
+from speaker.privileges.capabilities import Capability, held
 
 _LISTEN = "0A"
 
@@ -77,8 +77,14 @@ class Machine(Protocol):
     def now(self) -> float:
         """Wall-clock time, seconds since the epoch."""
 
-    def capabilities(self) -> frozenset[str]:
+    def capabilities(self) -> frozenset[Capability]:
         """Those of this process that matter here."""
+
+    def may_bind_device(self) -> bool:
+        """Whether a socket may be tied to a link without CAP_NET_RAW."""
+
+    def priority_limit(self) -> int:
+        """The real-time priority that needs no capability (RLIMIT_RTPRIO)."""
 
     def sysctl(self, name: str) -> str | None:
         """The value of a setting, None where there is none; dots between its words."""
@@ -116,12 +122,18 @@ class ThisMachine:
         """See `Machine`."""
         return time.time()
 
-    def capabilities(self) -> frozenset[str]:
+    def capabilities(self) -> frozenset[Capability]:
         """See `Machine`."""
-        status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
-        [mask] = [line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")]
-        found = int(mask, 16)
-        return frozenset(name for bit, name in CAPABILITIES.items() if found >> bit & 1)
+        return held()
+
+    def may_bind_device(self) -> bool:
+        """See `Machine`."""
+        return needs.may_bind_device()
+
+    def priority_limit(self) -> int:
+        """See `Machine`."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
+        return limit if limit != resource.RLIM_INFINITY else os.sched_get_priority_max(os.SCHED_RR)
 
     def sysctl(self, name: str) -> str | None:
         """See `Machine`."""

@@ -20,6 +20,7 @@ class Order:
         takeover: whoever runs now is to be replaced: another speaker is stopped before, or a Wren
             hands over.
         strict_secrets: hold sessions down whose password is missing.
+        user: that the daemon becomes, by name or number; None to stay who starts it.
     """
 
     datastore: Path
@@ -30,3 +31,4 @@ class Order:
     protocol: int = 12
     takeover: bool = False
     strict_secrets: bool = False
+    user: str | None = None

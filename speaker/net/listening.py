@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from speaker.errors import TransportError
 from speaker.net import sockopts
+from speaker.privileges.needs import first_free_port
 
 BACKLOG = 4096
 """Connections that may wait to be taken: all peers of a node may come back at once, and while one
@@ -156,8 +157,9 @@ def _explained(error: OSError, address: str, port: int) -> TransportError:
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return TransportError(
-            f"{where}: not permitted",
-            "run as root, grant CAP_NET_BIND_SERVICE, or set listenPort above 1023",
+            f"{where}: ports below {first_free_port()} need CAP_NET_BIND_SERVICE",
+            "start as root or grant it; or set net.ipv4.ip_unprivileged_port_start to"
+            f" {port}, or another listenPort in BGPConfiguration",
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return TransportError(f"{where}: the address is not on this node", "check bindMode")

@@ -16,13 +16,16 @@ from speaker.cli.doctor import show, summary
 from speaker.doctor import Finding, Order, Verdict, examine
 from speaker.doctor.machine import Held, KernelView, Process
 from speaker.errors import KernelError
+from speaker.privileges.capabilities import Capability
 from tests.support.commands import wren, write_documents
 from tests.support.control import serving
 from tests.support.resources import block, node, peer, settings
 
 OWN = "10.0.0.1"
 BIRD = Process(77, "bird")
-ALL = frozenset({"CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"})
+ADMIN, BIND = Capability.CAP_NET_ADMIN, Capability.CAP_NET_BIND_SERVICE
+RAW, NICE = Capability.CAP_NET_RAW, Capability.CAP_SYS_NICE
+ALL = frozenset({ADMIN, BIND, RAW, NICE})
 SETTINGS = {
     "net.ipv4.ip_forward": "1",
     "net.ipv4.nexthop_compat_mode": "1",
@@ -36,7 +39,7 @@ class Doll:
     """A machine whose every answer a test can set; as it is, everything is well."""
 
     time: float = 1.8e9
-    have: frozenset[str] = ALL
+    have: frozenset[Capability] = ALL
     tcp_ao: str = ""
     sysctls: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
     paths: frozenset[str] = frozenset()
@@ -47,15 +50,23 @@ class Doll:
         default_factory=lambda: KernelView({"eth0": True}, frozenset({OWN, "127.0.0.1"}))
     )
     lost: frozenset[str] = frozenset()
+    binds_device: bool = True
+    limit: int = 0
 
     def now(self) -> float:
         return self.time
 
-    def capabilities(self) -> frozenset[str]:
+    def capabilities(self) -> frozenset[Capability]:
         return self.have
 
     def lacks_tcp_ao(self) -> str:
         return self.tcp_ao
+
+    def may_bind_device(self) -> bool:
+        return self.binds_device
+
+    def priority_limit(self) -> int:
+        return self.limit
 
     def sysctl(self, name: str) -> str | None:
         return self.sysctls.get(name)
@@ -271,11 +282,15 @@ def test_a_wren_that_runs(order: Order, takeover: bool, verdict: str) -> None:
         (frozenset(), True, None, ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"]),
         (frozenset(), False, None, ["CAP_NET_BIND_SERVICE"]),
         (frozenset(), False, "179", []),
-        (frozenset({"CAP_NET_ADMIN"}), True, "0", []),
+        (frozenset({ADMIN}), True, "0", []),
     ],
 )
 def test_rights(
-    order: Order, have: frozenset[str], kernel: bool, unprivileged: str | None, lacking: list[str]
+    order: Order,
+    have: frozenset[Capability],
+    kernel: bool,
+    unprivileged: str | None,
+    lacking: list[str],
 ) -> None:
     machine = Doll(have=have)
     if unprivileged is not None:
@@ -283,6 +298,47 @@ def test_rights(
     found = examined(replace(order, kernel=kernel), machine, "rights")
     told = [each.text.split()[4].rstrip(",") for each in found if each.verdict is Verdict.PROBLEM]
     assert told == lacking
+
+
+WATCHED = peer(
+    "tor",
+    node="r1",
+    peerIP="10.0.0.2",
+    asNumber=65001,
+    failureDetectionMode="BFDIfDirectlyConnected",
+)
+
+
+@pytest.mark.parametrize(
+    ("have", "binds_device", "limit", "said"),
+    [
+        (ALL, False, 0, []),
+        (ALL - {RAW}, True, 0, []),
+        (ALL - {RAW}, False, 0, ["CAP_NET_RAW, which is needed for BFD with 1 peer"]),
+        (ALL - {NICE}, True, 2, []),
+        (ALL - {NICE}, True, 1, ["CAP_SYS_NICE: BFD with 1 peer runs without real-time priority"]),
+    ],
+)
+def test_rights_of_bfd_are_no_reason_not_to_start(
+    order: Order, have: frozenset[Capability], binds_device: bool, limit: int, said: list[str]
+) -> None:
+    machine = Doll(have=have, binds_device=binds_device, limit=limit)
+    assert one(order, machine, "rights")[0] == "ok"
+    with_documents(order, node("r1", f"{OWN}/24", asn=64512), QUIET, WATCHED)
+    found = examined(order, machine, "rights")
+    assert {each.verdict for each in found} == {Verdict.WARNING if said else Verdict.OK}
+    told = zip(found, said, strict=True) if said else ()
+    assert all(words in each.text for each, words in told)
+
+
+def test_rights_to_become_a_user(order: Order) -> None:
+    order = replace(order, user="nobody")
+    setters = {Capability.CAP_SETUID, Capability.CAP_SETGID}
+    assert one(order, Doll(have=ALL | setters), "rights")[0] == "ok"
+    found = examined(order, Doll(), "rights")
+    assert [each.text.split()[4].rstrip(",") for each in found] == ["CAP_SETUID", "CAP_SETGID"]
+    verdict, text = one(replace(order, user="no-such-user"), Doll(), "rights")
+    assert (verdict, text.partition(";")[0]) == ("problem", "there is no user no-such-user")
 
 
 def test_a_kernel_that_does_not_show_itself(order: Order) -> None:

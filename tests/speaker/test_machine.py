@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from speaker.doctor.machine import CAPABILITIES, Held, Process, ThisMachine
+from speaker.doctor.machine import Held, Process, ThisMachine
+from speaker.privileges.capabilities import Capability
 from tests.support.routers import free_port
 
 HERE = ThisMachine()
@@ -73,7 +74,9 @@ def test_settings_are_read_by_their_names() -> None:
 
 
 def test_capabilities_are_among_those_that_matter() -> None:
-    assert HERE.capabilities() <= set(CAPABILITIES.values())
+    assert HERE.capabilities() <= set(Capability)
+    assert isinstance(HERE.may_bind_device(), bool)
+    assert HERE.priority_limit() >= 0
 
 
 def test_a_route_leads_to_ourselves_and_none_to_an_address_without_a_link() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from speaker.control.access import Access
 from speaker.control.protocol import MAX_REQUEST, ControlError
 from speaker.control.server import MAX_CLIENTS, ControlServer, Handler
 
@@ -244,9 +246,21 @@ async def test_more_clients_than_allowed_are_sent_away(path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_socket_is_for_owner_and_group_and_goes_with_the_server(path: Path) -> None:
-    async with ControlServer(path, HANDLERS):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+@pytest.mark.parametrize(
+    ("access", "mode"),
+    [
+        (Access(), 0o600),
+        (Access(os.getegid()), 0o660),
+        (Access(everybody_looks=True), 0o666),
+        (Access(os.getegid(), everybody_looks=True), 0o666),
+    ],
+)
+async def test_the_mode_of_the_socket_says_who_may_and_it_goes_with_the_server(
+    path: Path, access: Access, mode: int
+) -> None:
+    async with ControlServer(path, HANDLERS, access=access):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        assert path.stat().st_gid == os.getegid()
     assert not path.exists()
 
 

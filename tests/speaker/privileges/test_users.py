@@ -1,0 +1,98 @@
+"""Users and groups by name, and the run directory that changes hands."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from speaker.errors import ConfigError
+from speaker.privileges.users import User, group_of, hand_over, name_of_group, name_of_user
+from tests.support.unprivileged import NOBODY, needs_root
+
+WHO = (NOBODY, NOBODY)
+
+
+def owner(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_uid, found.st_gid
+
+
+def test_users_and_groups_go_by_name_or_number() -> None:
+    root = User.find("root")
+    assert (root.uid, root.gid, str(root)) == (0, 0, "root (0)")
+    assert User.find("0") == root
+    assert group_of("root") == group_of("0") == 0
+    assert (name_of_user(0), name_of_group(0)) == ("root (0)", "root")
+    assert (name_of_user(4242424), name_of_group(4242424)) == ("user 4242424", "4242424")
+
+
+@pytest.mark.parametrize("name", ["no-such-one", "4242424", str(1 << 40)])
+def test_who_is_not_there_is_said_so(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"there is no user {name}"):
+        User.find(name)
+    with pytest.raises(ConfigError, match=f"there is no group {name}"):
+        group_of(name)
+
+
+@needs_root
+def test_a_run_directory_is_made_and_handed_over_with_its_files(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "wren"
+    place.mkdir(parents=True)
+    place.chmod(0o777)  # as the empty directory of a pod
+    hand_over(place, *WHO)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+    assert owner(place) == WHO
+    state = place / "sessions.json"
+    state.write_text("{}")
+    assert owner(state) == (0, 0)
+    hand_over(place, *WHO)
+    assert owner(state) == WHO
+    # And back.
+    hand_over(place, 0, 0)
+    assert (owner(place), owner(state)) == ((0, 0), (0, 0))
+
+
+@needs_root
+def test_files_of_others_that_were_put_there_are_left_alone(tmp_path: Path) -> None:
+    place, precious = tmp_path / "wren", tmp_path / "precious"
+    precious.write_text("root's")
+    place.mkdir()
+    os.chown(place, *WHO)
+    (place / "link").symlink_to(precious)
+    os.link(precious, place / "second-name")
+    os.mkfifo(place / "fifo")
+    hand_over(place, *WHO)
+    assert owner(precious) == (0, 0)
+    assert owner(place / "fifo") == (0, 0)
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["directory inside", "shared", "many files", "a file"])
+def test_a_directory_with_other_uses_is_not_handed_over(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "place"
+    if kind == "a file":
+        place.write_text("")
+    else:
+        place.mkdir()
+    if kind == "directory inside":
+        (place / "other").mkdir()
+    elif kind == "shared":
+        place.chmod(0o1777)
+    elif kind == "many files":
+        for number in range(20):
+            (place / str(number)).touch()
+    with pytest.raises(ConfigError, match="--run-dir"):
+        hand_over(place, *WHO)
+    assert owner(place) == (0, 0)
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["/run", "/etc", "/"])
+def test_directories_of_the_system_are_not_handed_over(place: str) -> None:
+    before = owner(Path(place))
+    with pytest.raises(ConfigError, match="--run-dir"):
+        hand_over(Path(place), *WHO)
+    assert owner(Path(place)) == before
