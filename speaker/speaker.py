@@ -473,13 +473,16 @@ class Speaker:
         if self.plane.is_elsewhere(plan.table):
             self.networks.get(plan.table)
         self.peers[plan.name] = peer
-        self._index_addresses()
+        self._by_address.setdefault(plan.address, []).append(peer)
+        self.dynamic.changed()
         log.peer_added(plan.name, plan.address, plan.peer_asn)
         self.service.admit(peer)
 
     def remove_peer(self, name: str) -> None:
         self._close_peer(name, Cease.PEER_DECONFIGURED)
         self.recovery.forget(name)
+        # Of one whose routes had outlived its session nothing is left only now.
+        self._tell_followers()
 
     def reset_peer(self, plan: PeerPlan) -> None:
         """End a peer's session and begin another one with this plan."""
@@ -491,13 +494,11 @@ class Speaker:
         peer = self.peers.pop(name, None)
         if peer is not None:
             peer.close(subcode, heir)
-            self._index_addresses()
-
-    def _index_addresses(self) -> None:
-        self._by_address.clear()
-        for peer in self.peers.values():
-            self._by_address.setdefault(peer.plan.address, []).append(peer)
-        self.dynamic.changed()
+            others = self._by_address[peer.plan.address]
+            others.remove(peer)
+            if not others:
+                del self._by_address[peer.plan.address]
+            self.dynamic.changed()
 
     def _accepted(self, transport: Transport) -> None:
         """Hand a connection to the peer that it comes from; who is in a range may become one."""

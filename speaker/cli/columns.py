@@ -11,16 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from speaker.config.annotations import TEXT_MAPS
 from speaker.config.cache_resources import RTR_PORT
 from speaker.config.cluster import DEFAULT_AS
 from speaker.config.documents import Tree
+from speaker.config.keys import PREFIX
 from speaker.config.kinds import Kind
 from speaker.config.legacy_peers import owner_of, scope_of
 from speaker.config.models import Resource
 from speaker.config.reading import model_at
 from speaker.config.resources import MODELS
 from speaker.config.stored import Stored
-from speaker.config.trees import asn_of, list_at, map_at, name_of, spec_of
+from speaker.config.trees import asn_of, list_at, map_at, name_of, spec_of, text_map
 from speaker.config.writing import as_json
 from speaker.errors import ConfigError
 
@@ -62,8 +64,20 @@ def _peers_node(tree: Tree, cluster: Cluster) -> str:
     return owner_of(tree) or "(global)"
 
 
+def _peers_ip(tree: Tree, cluster: Cluster) -> str:
+    return _key(tree, "listenRange") or _spec("peerIP")(tree, cluster)
+
+
 def _peers_as(tree: Tree, cluster: Cluster) -> str:
-    return str(asn_of(spec_of(tree).get("asNumber", 0)))
+    return _key(tree, "asRange") or str(asn_of(spec_of(tree).get("asNumber", 0)))
+
+
+def _key(tree: Tree, name: str) -> str:
+    """Give one of our own keys of a resource, empty where it is not given."""
+    return next(
+        (text for path in reversed(TEXT_MAPS) if (text := text_map(tree, path).get(PREFIX + name))),
+        "",
+    )
 
 
 def _nodes_as(tree: Tree, cluster: Cluster) -> str:
@@ -141,7 +155,7 @@ _FILTERS = _columns(
 
 COLUMNS: dict[Kind, Columns] = {
     Kind.BGP_PEER: _columns(
-        "NAME PEERIP NODE ASN", PEERIP=_spec("peerIP"), NODE=_peers_node, ASN=_peers_as
+        "NAME PEERIP NODE ASN", PEERIP=_peers_ip, NODE=_peers_node, ASN=_peers_as
     ),
     Kind.BGP_FILTER: _FILTERS,
     Kind.ROUTE_POLICY: _FILTERS,

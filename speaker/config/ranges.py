@@ -119,6 +119,17 @@ class PeerRange:
                 )
         return None
 
+    def examples(self) -> dict[str, PeerPlan]:
+        """Give a plan of each kind that there may be, by name, for whoever judges without peers."""
+        found: dict[str, PeerPlan] = {}
+        for plan in self.templates:
+            made = self.plan_of(plan.address, plan.peer_asn)
+            if made is not None and made.name in found:
+                made = replace(made, name=f"{made.name}_AS{made.peer_asn}")
+            if made is not None:
+                found[made.name] = made
+        return found
+
     def __str__(self) -> str:
         networks = ", ".join(map(str, self.networks))
         return f"{networks} in AS {show_as_ranges(self.asns)}, {self.limit} at the most"

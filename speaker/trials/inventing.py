@@ -79,7 +79,7 @@ def borders_of(plans: Sequence[Plan], afi: Afi) -> Borders:
     """Gather what the policies of some plans ask for."""
     found, family = Borders(), FAMILIES[afi]
     for plan in plans:
-        for peer in plan.peers.values():
+        for peer in plan.all_peers:
             for of, rules in (*peer.import_rules, *peer.export_rules):
                 for rule in rules if of == family else ():
                     found.add_rule(rule)

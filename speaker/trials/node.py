@@ -22,6 +22,7 @@ from policy.ranking import DecisionOptions
 from policy.vrps import VrpTable
 from speaker.config.peerplan import PeerPlan
 from speaker.config.plan import Plan
+from speaker.config.ranges import find_range
 from speaker.errors import ConfigError
 from speaker.inquiry.reasons import Arrival, InKernel, Telling
 from speaker.rib import session_rules
@@ -244,9 +245,10 @@ class TrialNode:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.rules = PlanRules(plan)
-        self.sessions = {
-            name: TrialSession(plan, peer, self.rules) for name, peer in plan.peers.items()
-        }
+        peers = dict(plan.peers)
+        for each in plan.ranges.values():
+            peers |= each.examples()
+        self.sessions = {name: TrialSession(plan, peer, self.rules) for name, peer in peers.items()}
         self._sources = {
             kind: Source(f"{kind.value}1", kind, router_id=plan.router_id, asn=plan.asn)
             for kind in (SourceKind.STATIC, SourceKind.DIRECT, SourceKind.KERNEL)
@@ -267,6 +269,8 @@ class TrialNode:
     def session(self, name: str) -> TrialSession:
         """Find a session by its name, its peer's address, or its BGPPeer.
 
+        From a range (`speaker.config.ranges`) any address is a peer's, in an AS that it may have.
+
         Raises:
             ConfigError: there is none, or a BGPPeer has several.
         """
@@ -277,6 +281,9 @@ class TrialNode:
         ]
         if len(found) == 1:
             return found[0]
+        dynamic = None if found else self._of_range(name)
+        if dynamic is not None:
+            return dynamic
         known = ", ".join(self.sessions) or "none"
         if found:
             several = ", ".join(session.plan.name for session in found)
@@ -284,6 +291,18 @@ class TrialNode:
                 f"{name} has several sessions on node {self.plan.node}", f"name one of {several}"
             )
         raise ConfigError(f"node {self.plan.node} has no peer {name}", f"its sessions are: {known}")
+
+    def _of_range(self, address: str) -> TrialSession | None:
+        try:
+            place = find_range(self.plan.ranges.values(), address)
+        except ValueError:
+            return None
+        if place is None:
+            return None
+        plan = place.plan_of(address, place.template_of(address).peer_asn)
+        if plan is None:
+            return None
+        return self.sessions.setdefault(plan.name, TrialSession(self.plan, plan, self.rules))
 
     def local(
         self,

@@ -25,6 +25,7 @@ from tests.support.datastores import log_of, put, remove, wren_in
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes, gateways
 from tests.support.resources import node, peer, settings
+from tests.support.watching import watched
 
 pytestmark = [pytest.mark.interop, pytest.mark.netns]
 
@@ -293,6 +294,16 @@ def test_routes_of_a_host_that_restarts_gracefully_stay(hosts: Rack) -> None:
         becomes("its routes too", partial(leads, hosts, network(number, family)), wanted=False)
     bird.execute(["birdc", "-s", str(bird.home / "bird.ctl"), "enable", "all"])
     hosts.all_are_up()
+
+
+def test_wren_waits_for_the_peers_of_a_range_when_it_restarts(hosts: Rack) -> None:
+    """They are remembered by their names, and their kernel routes stay meanwhile."""
+    hosts.all_are_up()
+    with watched(hosts.tor) as watches:
+        with killed(hosts.tor):
+            pass
+        hosts.all_are_up()
+    assert watches["tor"].removed == []
 
 
 def is_up(hosts: Rack, name: str) -> bool:

@@ -62,6 +62,15 @@ def shown(store: Store, *words: str) -> str:
     return done.stdout
 
 
+def test_peers_of_a_range_are_shown_by_it(store: Store) -> None:
+    keys = {"wren.bgp/listenRange": "10.1.0.0/24", "wren.bgp/asRange": "64512-64600"}
+    store.holds(peer("rack", extensions=keys))
+    assert shown(store, "bgppeer", "rack") == (
+        "NAME   PEERIP        NODE       ASN           \n"
+        "rack   10.1.0.0/24   (global)   64512-64600   \n\n"
+    )
+
+
 TABLES = {
     "bgppeer": """\
 NAME       PEERIP     NODE       ASN     |

@@ -157,3 +157,26 @@ def test_own_routes_are_those_of_the_plan() -> None:
     found = trial(documents.block("10.65.0.0/26", "r1")).own_routes(IPV4_UNICAST)
     [(path, nlris)] = found.items()
     assert (path.blackhole, nlris) == (True, [nlri("10.65.0.0/26")])
+
+
+def test_any_address_of_a_range_is_a_peer_of_the_node() -> None:
+    keys = {"wren.bgp/listenRange": "10.9.0.0/24, fd09::/64", "wren.bgp/asRange": "64512-64600"}
+    ranged = peer("rack", filters=["in"], extensions=keys)
+    plan = documents.plan("r1", node("r1", "10.0.0.1/24", "fd00::1/64"), ranged, *FILTERS)
+    found = TrialNode(plan)
+    assert sorted(found.sessions) == [
+        "Dynamic_rack_10_9_0_0",
+        "Dynamic_rack_10_9_0_0_AS64512",
+        "Dynamic_rack_fd09__",
+        "Dynamic_rack_fd09___AS64512",
+    ]
+    session = found.session("10.9.0.7")
+    assert session.plan.name == "Dynamic_rack_10_9_0_7"
+    assert session.plan.peer_asn != plan.asn
+    made = attributes([session.plan.peer_asn], next_hop="10.9.0.7")
+    heard = Heard(made.raw, made.next_hop)
+    for prefix, is_used in (("10.1.0.0/24", True), ("10.2.0.0/24", False)):
+        assert bool(session.judge(heard, IPV4_UNICAST, nlri(prefix)).path) is is_used
+    for unknown in ("10.9.1.7", "nobody"):
+        with pytest.raises(ConfigError, match="has no peer"):
+            found.session(unknown)
