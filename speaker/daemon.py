@@ -39,6 +39,7 @@ from speaker.drainage import Drainage
 from speaker.environment import endpoint_status_directory, resolve_here
 from speaker.errors import ConfigError, SpeakerError
 from speaker.foresight import Foresight
+from speaker.hooks import Hook
 from speaker.inquiry.inquiry import why
 from speaker.memory import map_tables
 from speaker.net.listening import Doors, inherited, merged
@@ -104,6 +105,7 @@ class Daemon:
         self._supervision: Supervision | None = None
         self._hung_up: asyncio.Task[tuple[Problem, ...]] | None = None
         self._edits: list[str] = []
+        self._hook: Hook | None = None
 
     def _loaded(self, result: LoadResult) -> None:
         """Tell what was refused, and what deserves a look, each once."""
@@ -153,7 +155,9 @@ class Daemon:
             )
             self._router = router
             drainage = self._drainage = Drainage(router)
-            status = Status(router, os.getpid(), drainage.conditions)
+            if options.hook is not None:
+                self._hook = Hook(options.hook, options.node, router.clock)
+            status = Status(router, os.getpid(), self._further_conditions)
             views = RouteViews(router)
             handover = Handover(router, options.marks, drainage, self._stop.set)
             self._handover = handover
@@ -245,6 +249,13 @@ class Daemon:
         self._wanted = result.resources
         return self._plan()
 
+    def _further_conditions(self) -> Iterator[Condition]:
+        """Give what is wrong with the node besides its router."""
+        if self._drainage is not None:
+            yield from self._drainage.conditions()
+        if self._hook is not None:
+            yield from self._hook.conditions()
+
     async def _serve(
         self, router: Speaker, snapshots: AsyncIterator[Resources], reports: NodeReports
     ) -> None:
@@ -252,6 +263,7 @@ class Daemon:
         self._tell_conditions(None, plan)
         log.choose_level(self._options.log_level)
         log.set_severity(plan.log_severity.value)
+        hooked = None if self._hook is None else asyncio.create_task(self._hook.follow(router))
         await router.start()
         if self._standing is not None:
             log.settled(self._standing.user, sorted(map(str, self._standing.kept)))
@@ -291,6 +303,10 @@ class Daemon:
             # Before the sessions end: who is there now is whom the next run waits for.
             await remembrance.close(forget=withdraw)
             await router.stop(withdraw=withdraw, restart=not withdraw)
+            if self._hook is not None and hooked is not None:
+                # The end of sessions is told, too.
+                await hooked
+                await self._hook.close()
             log.stopped(withdraw, self._options.kernel)
 
     async def _leave(self) -> bool:

@@ -723,6 +723,25 @@ def bfdd_refused(address: str, why: str) -> None:
     )
 
 
+def hook_failed(program: str, what: str, why: str, unlogged: int) -> None:
+    """An operator's program has failed."""
+    more = f"; {unlogged} failures before it were not logged" if unlogged else ""
+    _say(
+        logging.ERROR,
+        "hook_failed",
+        f"hook {program} for {what}: {why}{more}",
+        program=program,
+        what=what,
+        why=why,
+        unlogged=unlogged,
+    )
+
+
+def hook_works(program: str) -> None:
+    """An operator's program has succeeded after it had failed."""
+    _say(logging.INFO, "hook_works", f"hook {program} works again", program=program)
+
+
 def bfd_said(address: str, *, is_up: bool, failed: bool, diagnostic: str) -> None:
     """A BFD session is up, or no longer."""
     if is_up:

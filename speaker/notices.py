@@ -83,11 +83,15 @@ Notice: TypeAlias = (
 class _Follower:
     """The queue of one follower."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: tuple[type[Notice], ...]) -> None:
+        self.kinds = kinds
         self.queue: deque[Notice] = deque()
         self.lost = 0
         self.closed = False
         self.news = asyncio.Event()
+
+    def wants(self, kind: type[Notice]) -> bool:
+        return not self.kinds or kind in self.kinds
 
 
 class Notices:
@@ -96,23 +100,24 @@ class Notices:
     def __init__(self) -> None:
         self._followers: list[_Follower] = []
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody follows."""
-        return bool(self._followers)
+    def wants(self, kind: type[Notice]) -> bool:
+        """Whether anybody follows what is of a kind."""
+        return any(follower.wants(kind) for follower in self._followers)
 
     def tell(self, notice: Notice) -> None:
         """Tell everybody who follows."""
         for follower in self._followers:
+            if not follower.wants(type(notice)):
+                continue
             if len(follower.queue) >= QUEUE:
                 follower.queue.popleft()
                 follower.lost += 1
             follower.queue.append(notice)
             follower.news.set()
 
-    def follow(self) -> AsyncIterator[Notice]:
-        """Follow from now on, until `close`."""
-        follower = _Follower()
+    def follow(self, *kinds: type[Notice]) -> AsyncIterator[Notice]:
+        """Follow from now on, until `close`; everything, or what is of some kinds."""
+        follower = _Follower(kinds)
         self._followers.append(follower)
         return self._notices_of(follower)
 

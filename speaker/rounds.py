@@ -231,7 +231,7 @@ class Rounds:
         for sink in house.sinks:
             sink.apply(delta)
         house.exports.apply(delta)
-        if house.notices.wanted and (delta.changed or delta.shared):
+        if house.notices.wants(RoutesChanged) and (delta.changed or delta.shared):
             house.notices.tell(RoutesChanged(delta))
 
     def _flush(self) -> None:

@@ -32,6 +32,7 @@ class RunOptions:
         withdraw_on_exit: take our routes out of the kernel at the end.
         strict_secrets: hold sessions down whose password is missing.
         bfd: the control socket of the bfdd of FRR that watches peers; None is a process of our own.
+        hook: a program that is run for each change of a session and of BFD; None for none.
         loop: ``uvloop`` or ``asyncio``.
         user: that the daemon becomes, by name or number; None to stay who starts it.
         access: who may do what at the control socket.
@@ -51,6 +52,7 @@ class RunOptions:
     withdraw_on_exit: bool = False
     strict_secrets: bool = False
     bfd: Path | None = None
+    hook: Path | None = None
     loop: str = "uvloop"
     takeover: bool = False
     user: str | None = None

@@ -539,6 +539,6 @@ class Speaker:
             return []
         return peer.tables.inbound.ribs[family].ids_of(nlri, path)
 
-    def listen_to_notices(self) -> AsyncIterator[Notice]:
+    def listen_to_notices(self, *kinds: type[Notice]) -> AsyncIterator[Notice]:
         """Follow what happens: sessions up and down, routes changed."""
-        return self.notices.follow()
+        return self.notices.follow(*kinds)

@@ -258,6 +258,7 @@ class Watches:
         """BFD has something to say of an address."""
         said = str(Diagnostic(verdict.diagnostic)) if verdict.diagnostic < len(Diagnostic) else ""
         log.bfd_said(verdict.name, is_up=verdict.is_up, failed=verdict.failed, diagnostic=said)
+        is_news = verdict.is_up is not (verdict.name in self._up)
         (self._up.add if verdict.is_up else self._up.discard)(verdict.name)
         for peer in self._of_address(verdict.name):
             if verdict.failed and peer.exchange is not None:
@@ -268,6 +269,9 @@ class Watches:
                     self._house.lost(peer.restarts.kept.source)
                 peer.restarts.lose_path(independent=verdict.independent)
             peer.heed_bfd(is_up=verdict.is_up)
+        if not is_news:
+            # Another process says once more what the one before it has said.
+            return
         names = tuple(sorted(peer.name for peer in self._of_address(verdict.name)))
         self._house.notices.tell(
             BfdChanged(verdict.name, names, verdict.is_up, verdict.failed, said)

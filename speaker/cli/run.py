@@ -128,6 +128,14 @@ def run(
         ControlReaders,
         typer.Option(help="Who else may look: everybody on this machine, or nobody."),
     ] = ControlReaders.NOBODY,
+    hook: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PROGRAM",
+            help="Run a program for each change of a session and of BFD.",
+            show_default=False,
+        ),
+    ] = None,
     loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.UVLOOP,
 ) -> None:
     """Run the router in the foreground until SIGTERM or SIGINT.
@@ -154,6 +162,7 @@ def run(
         withdraw_on_exit=withdraw_on_exit,
         strict_secrets=strict_secrets,
         bfd=_bfd(bfd),
+        hook=None if hook is None else _program(hook),
         loop=loop.value,
         takeover=takeover,
         user=user,
@@ -166,6 +175,15 @@ def run(
         raise typer.Exit(run_daemon(options))
     except OSError as error:
         raise explained(error) from error
+
+
+def _program(path: Path) -> Path:
+    """Check that a program can be run; the path is made absolute, since it is run elsewhere."""
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise ConfigError(
+            f"--hook {path}: there is no such program", "name a file that can be executed"
+        )
+    return path.absolute()
 
 
 def _bfd(text: str) -> Path | None:

@@ -15,16 +15,16 @@ def down(number: int) -> SessionDown:
 @on_both_loops
 async def test_every_follower_hears_everything_from_then_on() -> None:
     notices = Notices()
-    assert not notices.wanted
+    assert not notices.wants(SessionDown)
     notices.tell(down(0))
     first, second = notices.follow(), notices.follow()
-    assert notices.wanted
+    assert notices.wants(SessionDown)
     notices.tell(down(1))
     notices.tell(down(2))
     notices.close()
     assert [notice async for notice in first] == [down(1), down(2)]
     assert [notice async for notice in second] == [down(1), down(2)]
-    assert not notices.wanted
+    assert not notices.wants(SessionDown)
 
 
 @on_both_loops
@@ -54,4 +54,4 @@ async def test_who_stops_following_is_forgotten() -> None:
     notices.tell(down(1))
     assert await anext(follower) == down(1)
     await follower.aclose()  # type: ignore[attr-defined]  # an async generator, as all know
-    assert not notices.wanted
+    assert not notices.wants(SessionDown)

@@ -136,3 +136,22 @@ def test_what_the_machine_refuses_comes_with_advice(number: int, hint: str) -> N
     told = str(explained(OSError(number, os.strerror(number))))
     assert os.strerror(number) in told
     assert hint in told
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--hook", "nothing", "there is no such program; name a file that can be executed"),
+        ("--hook", "text", "there is no such program; name a file that can be executed"),
+        ("--bfd", "bird", "nobody is known by that name; write own, frr or frr:SOCKET"),
+        ("--bfd", "own:x", "nobody is known by that name; write own, frr or frr:SOCKET"),
+    ],
+)
+def test_options_that_make_no_sense_are_one_line(
+    option: str, value: str, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("no program")
+    given = str(tmp_path / value) if option == "--hook" else value
+    said = refused(*command(tmp_path, tmp_path, "--node", "r1", option, given))
+    assert said.endswith(f": {sentence}")
+    assert option in said
