@@ -56,6 +56,7 @@ class Doorkeeper:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._admission = Admission(tcp_ao.lacking())
+        self._kept: dict[str, str] = {}
         self._demands = Demands({}, {})
         self._alarm = Alarm(router.clock, self.follow)
         self.prepare = self._admission.prepare
@@ -87,8 +88,12 @@ class Doorkeeper:
             return
         try:
             transport.keys = tcp_ao.roll_over(sock, peer.plan.address, transport.keys, wanted)
+            self._kept.pop(peer.name, None)
         except OSError as error:
-            log.keys_kept(peer.name, peer.plan.address, tcp_ao.explained(error))
+            why = tcp_ao.explained(error)
+            if self._kept.get(peer.name) != why:
+                self._kept[peer.name] = why
+                log.keys_kept(peer.name, peer.plan.address, why)
         self._alarm.set(self._router.clock.now() + PERIOD)
 
     def check(self, peer: Peer) -> None:

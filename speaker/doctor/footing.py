@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fsm.family import Afi
 from policy.prefix import Nlri, show
 from speaker.config.plan import Plan
-from speaker.doctor.findings import Finding, ok, problem, some, warning
+from speaker.doctor.findings import Finding, count, ok, problem, some, warning
 from speaker.doctor.machine import KernelView, Machine
 from speaker.doctor.order import Order
 from speaker.doctor.rights import rights
@@ -158,7 +158,8 @@ def _passwords(plan: Plan, machine: Machine) -> Iterator[Finding]:
     if not needed or room is None:
         return
     what = " and ".join(
-        [f"{signed} passwords"] * bool(signed) + [f"{keys} keys of TCP-AO"] * bool(keys)
+        [count(signed, "password")] * bool(signed)
+        + [f"{count(keys, 'key')} of TCP-AO"] * bool(keys)
     )
     if needed > int(room):
         yield warning(

@@ -190,12 +190,16 @@ def adopt(sock: socket.socket, address: str, keys: tuple[MasterKey, ...]) -> Non
     if now is None or now.current not in {key.send_id for key in keys}:
         raise OSError(errno.EKEYREJECTED, os.strerror(errno.EKEYREJECTED))
     for key in keys:
-        try:
-            add(sock, address, key)
-        except OSError as error:
-            if error.errno != errno.EEXIST:
-                raise
+        _add_once(sock, address, key)
     ask_for(sock, keys[0])
+
+
+def _add_once(sock: socket.socket, address: str, key: MasterKey) -> None:
+    try:
+        add(sock, address, key)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
 
 
 def roll_over(
@@ -215,13 +219,16 @@ def roll_over(
 
     Returns:
         The keys that it has now.
+
+    Raises:
+        OSError: there is no room for them; it may be tried again.
     """
     if not after:
         return before
     has = [*before]
     for key in _minus(after, before):
         if not any(_same_ids(key, other) for other in has):
-            add(sock, address, key)
+            _add_once(sock, address, key)
             has.append(key)
     if after[0] in has:
         ask_for(sock, after[0])

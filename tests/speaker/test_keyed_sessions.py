@@ -5,6 +5,9 @@ Where the kernel has none, the peer is held down, and nobody else.
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -84,6 +87,32 @@ async def test_keys_roll_over_on_a_session_that_stands(kernel: AoKernel) -> None
         peer_at(one, 2).start()
         await until(lambda: peer_at(one, 2).is_established and is_up(other))
         assert used(one, 2) == (2, 2, False)
+
+
+@on_uvloop
+async def test_keys_that_find_no_room_on_a_session_are_said_once_and_tried_again(
+    kernel: AoKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Town() as town:
+        here, there = pair(town)
+        one, other = await town.run(keyed(here, ONE)), await town.run(keyed(there, ONE))
+        await until(lambda: peer_at(one, 2).is_established and is_up(other))
+        add = tcp_ao.add
+
+        def full(sock: Any, address: str, key: MasterKey, *, first: bool = False) -> None:
+            if key == TWO and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            add(sock, address, key, first=first)
+
+        monkeypatch.setattr(tcp_ao, "add", full)
+        await one.apply(keyed(here, ONE, TWO))
+        one.doorkeeper.follow()
+        assert len(town.said.of("keys_kept")) == 1
+        assert used(one, 2) == (1, 1, True)
+
+        monkeypatch.setattr(tcp_ao, "add", add)
+        one.doorkeeper.follow()
+        assert used(one, 2) == (1, 1, False)
 
 
 @on_uvloop
