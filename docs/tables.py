@@ -93,7 +93,7 @@ _CHAPTERS = (
     "speaker/config/changes.py speaker/datastore/directory.py",
     "speaker/bfd speaker/bfd/loop.py speaker/bfd/watching.py speaker/bfd/watched.py",
     "speaker/bfd/client.py speaker/bfd/finding.py speaker/bfd/door.py speaker/bfd/fate.py",
-    "speaker/watches.py",
+    "speaker/bfd/echo.py speaker/watches.py",
     "speaker/config/stored.py speaker/config/updates.py speaker/config/splices.py",
     "speaker/config/amendments.py speaker/datastore/edition.py",
     "speaker/peer.py speaker/connection.py speaker/reading.py speaker/exchange.py",

@@ -126,6 +126,9 @@ UNTOLD: BfdSessionView = {
     "late": None,
     "gaps": [],
     "discarded": {},
+    "echoIntervalUs": 0,
+    "echoed": 0,
+    "echoTrouble": "",
     "trouble": "",
 }
 """What is shown of a session of which nothing is told."""

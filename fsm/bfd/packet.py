@@ -69,7 +69,7 @@ _WORDS = (
 
 
 class Discard(StrEnum):
-    """Why a packet was dropped. RFC 5880 §6.8.6; the last three, RFC 5881 §5 and the shell's."""
+    """Why a packet was dropped. RFC 5880 §6.8.6; the last four: RFC 5881 §5, the shell's."""
 
     VERSION = "version"
     LENGTH = "length"
@@ -85,6 +85,7 @@ class Discard(StrEnum):
     TTL = "TTL"
     SOURCE = "another source"
     INTERFACE = "another interface"
+    ECHO = "echo not agreed"
     PORT = "source port"
 
 

@@ -27,6 +27,7 @@ from speaker import __version__
 from speaker.bfd.datagrams import Raw, understand
 from speaker.bfd.door import Door
 from speaker.bfd.ears import Ears
+from speaker.bfd.echo import Echoes
 from speaker.bfd.line import Line
 from speaker.bfd.watched import (
     GAPS,
@@ -66,8 +67,13 @@ class Loop:
         self._version = version
         self._callers: list[Line] = []
         self._watching = Watching(
-            time.monotonic, time.time, self._moved, independent=door is not None
+            time.monotonic,
+            time.time,
+            self._moved,
+            independent=door is not None,
+            refuses_echo=lambda watch: self._echoes.refusal(watch),
         )
+        self._echoes = Echoes(self._selector, self._watching.may_echo)
         self._ears = Ears(self._selector, self._take)
         self._changed: dict[str, Watched] = {}
         self._lateness = [0] * (len(LATENESS) + 1)
@@ -96,6 +102,7 @@ class Loop:
 
     def _leave_ports(self) -> None:
         self._ears.close()
+        self._echoes.close()
         self._watching.close()
 
     def _close(self) -> None:
@@ -109,7 +116,7 @@ class Loop:
 
     def _turn(self) -> None:
         planned = self._watching.next_deadline()
-        moment = _first(planned, self._ears.deadline)
+        moment = _first(_first(planned, self._ears.deadline), self._echoes.deadline)
         timeout = None if moment is None else max(0.0, moment - time.monotonic())
         ready = self._selector.select(timeout)
         woke = time.monotonic()
@@ -118,6 +125,7 @@ class Loop:
             self._lateness[bisect_left(LATENESS, late)] += 1
             self._latest = max(self._latest, late)
         self._ears.hear(ready, woke)
+        self._echoes.hear(ready, woke)
         for key, events in ready:
             self._attend(key.data, events)
         self._watching.tick(woke, self._ears.hear_all)

@@ -22,6 +22,10 @@ GAPS = (1.0, 1.5, 2.0, 3.0, 4.0)
 """Upper ends of the histogram of silences, in agreed intervals."""
 
 
+BURST = 4
+"""Echo packets, or so, that may come at once."""
+
+
 class Watched:
     """One session and its surroundings.
 
@@ -32,6 +36,9 @@ class Watched:
         gaps: silences of the peer while Up, by `GAPS`, the last for all longer ones.
         ends_at: when it is forgotten; None unless it is taken away.
         keep: seconds for which it goes on without a speaker.
+        echo_trouble: why the peer was not told that it may send echo packets; empty if it was, or
+            was not to be.
+        echoed: echo packets of the peer that were sent back here; the kernel's are not known.
         independent: the peer's C bit, in the last packet that was its.
         orphaned_until: when it is taken away for want of a speaker; None while one asks for it.
         is_proven: the peer was heard since the process runs.
@@ -43,7 +50,7 @@ class Watched:
     __slots__ = (
         *("watch", "session", "sender", "since", "downs", "received", "sent", "gaps", "ends_at"),
         *("is_proven", "scheduled", "last_received", "interval", "way", "key"),
-        *("keep", "orphaned_until", "independent"),
+        *("keep", "orphaned_until", "independent", "echo_trouble", "echoed", "echo_due"),
     )
 
     def __init__(self, watch: Watch, discriminator: int, since: float, sequence: int) -> None:
@@ -57,6 +64,9 @@ class Watched:
         self.keep = 0.0
         self.orphaned_until: float | None = None
         self.independent = False
+        self.echo_trouble = ""
+        self.echoed = 0
+        self.echo_due = 0.0
         self.is_proven = True
         self.scheduled: float | None = None
         self.last_received: float | None = None
@@ -85,6 +95,22 @@ class Watched:
         if last is not None:
             silence = (now - last) / self.interval
             self.gaps[0 if silence <= 1.0 else bisect_left(GAPS, silence)] += 1
+
+    def may_echo(self, now: float, interval: float) -> bool:
+        """Tell whether an echo packet goes back: not if they come faster than the peer was told.
+
+        Args:
+            now: monotonic seconds.
+            interval: that it was told, of which three quarters are allowed (RFC 5880 §6.8.9).
+        """
+        # Some may come together that the network has held up.
+        due = max(self.echo_due, now - BURST * interval)
+        if now < due:
+            self.session.discards[Discard.ECHO] += 1
+            return False
+        self.echo_due = due + 0.75 * interval
+        self.echoed += 1
+        return True
 
     @property
     def late(self) -> int:
@@ -136,6 +162,9 @@ def session_as_json(watched: Watched) -> dict[str, Any]:
         "late": watched.late,
         "gaps": list(watched.gaps),
         "discarded": {reason.value: number for reason, number in session.discards.items()},
+        "echoIntervalUs": watch.settings.required_min_echo_rx_us,
+        "echoed": watched.echoed,
+        "echoTrouble": watched.echo_trouble,
         "trouble": watched.sender.trouble,
     }
 

@@ -45,6 +45,7 @@ class Watching:
         wall: gives seconds since the epoch.
         tell: called with a session whose state is another.
         independent: sessions may go on without a speaker, and peers are told so by the C bit.
+        refuses_echo: says why a session's peer is not to send echo packets; empty if it may.
 
     Attributes:
         discards: packets that were nobody's, by reason.
@@ -59,11 +60,13 @@ class Watching:
         tell: Callable[[Watched], None],
         *,
         independent: bool = False,
+        refuses_echo: Callable[[Watch], str] = lambda watch: "",
     ) -> None:
         self._clock = clock
         self._wall = wall
         self._tell = tell
         self._independent = independent
+        self._refuses_echo = refuses_echo
         self._by_name: dict[str, Watched] = {}
         self._by_discriminator: dict[int, Watched] = {}
         self._by_peer: dict[str, list[Watched]] = {}
@@ -89,7 +92,11 @@ class Watching:
             former: of the session, where it was Up when the last process died.
         """
         now = self._clock()
-        settings = replace(watch.settings, independent=self._independent)
+        echo_trouble = self._refuses_echo(watch)
+        echo_us = 0 if echo_trouble else watch.settings.required_min_echo_rx_us
+        settings = replace(
+            watch.settings, independent=self._independent, required_min_echo_rx_us=echo_us
+        )
         watch = replace(watch, settings=settings)
         known = self._by_name.get(watch.name)
         if known is not None and known.watch.place != watch.place:
@@ -106,6 +113,7 @@ class Watching:
             before, known.watch = known.watch, watch
             if before.settings != watch.settings:
                 known.session.configure(watch.settings, now, random.getrandbits(32))
+        known.echo_trouble = echo_trouble
         if self._independent and watch.keep is not None:
             known.keep = watch.keep
         if known.orphaned_until is not None:
@@ -253,6 +261,17 @@ class Watching:
             if watched.ends_at is None and _is_for(watched.watch, datagram):
                 return watched
         return None
+
+    def may_echo(self, datagram: Datagram) -> bool:
+        """Tell whether an echo packet that is addressed to us is to go back. RFC 5880 §6.8.9."""
+        for watched in self._by_peer.get(datagram.source, ()):
+            interval = watched.watch.settings.required_min_echo_rx_us / MICROSECONDS
+            if not interval or watched.session.state is not BfdState.UP:
+                continue
+            if datagram.ttl == TTL and _is_by(watched.watch, datagram):
+                return watched.may_echo(self._clock(), interval)
+        self.discards[Discard.ECHO] += 1
+        return False
 
     def next_deadline(self) -> float | None:
         """Tell when time is to pass next."""

@@ -90,6 +90,7 @@ def watch_as_json(watch: Watch) -> dict[str, Any]:
         "rx": ours.required_min_rx_us,
         "multiplier": ours.detect_mult,
         "idleTx": ours.idle_tx_us,
+        "echoRx": ours.required_min_echo_rx_us,
         "auth": None
         if auth is None
         else {
@@ -108,7 +109,12 @@ def watch_of(read: dict[str, Any]) -> Watch:
         keys = {int(number): bytes.fromhex(key) for number, key in told["keys"].items()}
         auth = Authentication(AuthType(told["type"]), keys, told["key"])
     settings = Settings(
-        read["tx"], read["rx"], read["multiplier"], read["idleTx"], authentication=auth
+        read["tx"],
+        read["rx"],
+        read["multiplier"],
+        read["idleTx"],
+        read["echoRx"],
+        authentication=auth,
     )
     return Watch(
         read["name"],

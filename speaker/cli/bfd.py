@@ -79,6 +79,11 @@ def show_rest(found: BfdView) -> list[str]:
         if item["trouble"]
     ]
     lines += [
+        f"{item['name']}: echo packets are not taken: {item['echoTrouble']}"
+        for item in found["sessions"]
+        if item["echoTrouble"]
+    ]
+    lines += [
         f"{address}: not watched, it is on no link of this node (wren.bgp/bfd: multihop lets it)"
         for address in found["notConnected"]
     ]

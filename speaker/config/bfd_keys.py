@@ -64,10 +64,11 @@ class BfdTimers:
     receive: float | None = None
     multiplier: int | None = None
     idle: float | None = None
+    echo: float | None = None
 
     def __str__(self) -> str:
-        timers = (("send", self.send), ("receive", self.receive), ("idle", self.idle))
-        words = [f"{name} {value * 1000:g}ms" for name, value in timers if value is not None]
+        timers = {name: getattr(self, name) for name in ("send", "receive", "idle", "echo")}
+        words = [f"{name} {value * 1000:g}ms" for name, value in timers.items() if value]
         return ", ".join(words + [f"multiplier {self.multiplier}"] * (self.multiplier is not None))
 
     def over(self, settings: Settings) -> Settings:
@@ -78,6 +79,7 @@ class BfdTimers:
             required_min_rx_us=_microseconds(self.receive, settings.required_min_rx_us),
             detect_mult=self.multiplier or settings.detect_mult,
             idle_tx_us=_microseconds(self.idle, settings.idle_tx_us),
+            required_min_echo_rx_us=_microseconds(self.echo, settings.required_min_echo_rx_us),
         )
 
 
@@ -148,10 +150,10 @@ def parse_timers(text: str) -> BfdTimers:
     for name, value in zip(names, values, strict=True):
         if name == "multiplier":
             found[name] = _multiplier(value)
-        elif name in ("send", "receive", "idle"):
+        elif name in ("send", "receive", "idle", "echo"):
             found[name] = _interval(name, value)
         else:
-            known = "send, receive, multiplier, idle"
+            known = "send, receive, multiplier, idle, echo"
             raise ScalarError("value", f"{name!r} is none of {known}")
     return BfdTimers(**found)  # type: ignore[arg-type]
 

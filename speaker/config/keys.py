@@ -366,11 +366,11 @@ KEYS: tuple[Key, ...] = (
         "bfdTimers",
         parse_timers,
         Kind.BGP_PEER,
-        "send 100ms, receive 10ms, multiplier 5, idle 1m",
+        "send 100ms, receive 10ms, multiplier 5, idle 1m, echo 50ms",
         "Which timers of BFD the peer has in place of those of the BFDConfiguration, which stay "
         "where none is named here: how often a packet is sent and taken while the session is Up, "
         "after how many of ours the peer gives us up, how often one is sent to a peer that is not "
-        "heard.",
+        "heard, how often the peer may send echo packets (RFC 5880 §6.4; not at all by default).",
     ),
     Key(
         "bfdAuth",

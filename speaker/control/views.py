@@ -475,6 +475,9 @@ class BfdSessionView(TypedDict):
     late: int | None
     gaps: list[int]
     discarded: dict[str, int]
+    echoIntervalUs: int
+    echoed: int
+    echoTrouble: str
     trouble: str
 
 

@@ -34,7 +34,7 @@ def test_the_process_loads_nothing_but_the_standard_library_and_bfd() -> None:
         *("speaker", "speaker.bfd", "speaker.bfd.loop", "speaker.bfd.watching"),
         *("speaker.bfd.words", "speaker.bfd.datagrams", "speaker.bfd.ears", "speaker.bfd.sorting"),
         *("speaker.bfd.words", "speaker.bfd.datagrams", "speaker.bfd.door", "speaker.bfd.line"),
-        "speaker.bfd.watched",
+        *("speaker.bfd.watched", "speaker.bfd.echo"),
     }
 
 

@@ -347,3 +347,51 @@ def test_what_keeps_packets_from_going_out_is_shown() -> None:
     shown = session_as_json(world.of("a"))
     assert shown["trouble"] == "no interface with this name"
     assert shown["sent"] == 0
+
+
+ECHO = replace(WATCH, settings=replace(WATCH.settings, required_min_echo_rx_us=100_000))
+ECHOED = Datagram(b"any", PEER, LOCAL, LOOPBACK, 255, multihop=False)
+
+
+def test_echo_packets_of_a_peer_go_back_as_often_as_it_was_told() -> None:
+    """RFC 5880 §6.8.9: a quarter less than the interval is jitter."""
+    world = World(ECHO)
+    watched = world.come_up()
+    for _ in range(100):
+        assert world.watching.may_echo(ECHOED)
+        world.wait(0.08)
+        world.hear(world.up(watched))
+    # Five at once may be those that the network has held up; no more.
+    assert sum(world.watching.may_echo(ECHOED) for _ in range(20)) in (5, 6)
+    assert watched.session.discards[Discard.ECHO] >= 14
+
+
+@pytest.mark.parametrize(
+    "way",
+    [{"source": "127.0.0.8"}, {"interface": 77}, {"ttl": 254}],
+    ids=lambda way: next(iter(way)),
+)
+def test_echo_packets_of_others_do_not_go_back(way: dict[str, Any]) -> None:
+    world = World(ECHO)
+    world.come_up()
+    assert not world.watching.may_echo(replace(ECHOED, **way))
+    assert world.watching.discards == {Discard.ECHO: 1}
+
+
+def test_echo_packets_of_a_session_that_is_not_up_or_has_not_agreed_do_not_go_back() -> None:
+    world = World(ECHO)
+    assert not world.watching.may_echo(ECHOED)
+    world = World(WATCH)
+    world.come_up()
+    assert not world.watching.may_echo(ECHOED)
+
+
+def test_what_cannot_be_looped_back_is_not_agreed_on() -> None:
+    world = World()
+    world.watching = Watching(
+        lambda: world.now, lambda: 1e9, world._tell, refuses_echo=lambda watch: "no"
+    )
+    WORLDS.append(world.watching)
+    world.watching.watch(ECHO)
+    shown = session_as_json(world.of("a"))
+    assert (shown["echoIntervalUs"], shown["echoTrouble"]) == (0, "no")

@@ -56,6 +56,7 @@ def test_what_is_no_way_to_watch_is_refused(text: str) -> None:
     [
         ("send 300ms", BfdTimers(send=0.3)),
         ("multiplier 3, receive 1s idle 10s", BfdTimers(receive=1, multiplier=3, idle=10)),
+        ("echo 50ms", BfdTimers(echo=0.05)),
     ],
 )
 def test_timers_have_names_and_any_order(text: str, timers: BfdTimers) -> None:
@@ -67,6 +68,7 @@ def test_timers_have_names_and_any_order(text: str, timers: BfdTimers) -> None:
     "text",
     [
         *("", "send", "send 300", "send 1us", "send 5000s", "multiplier 0", "multiplier 256"),
+        "echo 0ms",
         *("send 1s send 2s", "speed 1s", "multiplier 1s"),
     ],
 )
@@ -80,6 +82,8 @@ def test_timers_that_are_not_named_stay() -> None:
     assert (found.desired_min_tx_us, found.detect_mult) == (500_000, 7)
     assert found.required_min_rx_us == DEFAULTS.required_min_rx_us
     assert BfdTimers().over(DEFAULTS) == DEFAULTS
+    assert DEFAULTS.required_min_echo_rx_us == 0
+    assert BfdTimers(echo=0.05).over(DEFAULTS).required_min_echo_rx_us == 50_000
 
 
 @pytest.mark.parametrize(
