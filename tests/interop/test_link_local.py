@@ -6,12 +6,14 @@ have those for next hops, in both kernels.
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
 
 from lab import Family, RunningNode
 from lab.probes import kernel_routes, ping, wait_until
+from speaker.control.client import ask
 from tests.support.labs import lab_of
 from tests.support.link_local import advertise_router, begin_again
 from tests.support.pairs import becomes
@@ -126,3 +128,38 @@ def test_frr_finds_us_by_a_router_advertisement_as_an_unnumbered_peer() -> None:
         wait_until(is_up, "the session is up", seconds=20, nodes=[wren, other])
         assert other.speaks.sessions() == {"eth0": True}
         agree(wren, other)
+
+
+def test_an_unnumbered_peer_may_be_one_that_nobody_names() -> None:
+    """Neither end is told anything of the other but the link."""
+    with lab_of(topology("frr", 65002, UNNUMBERED)) as lab:
+        wren, other = lab.node("wren"), lab.node("other")
+        accept_whoever_is_on_the_link(wren)
+        begin_again([wren, other])
+
+        def sessions() -> dict[str, bool]:
+            advertise_router(wren)
+            return wren.sessions()
+
+        becomes("the session is up", sessions, {"fe80::2%eth0": True})
+        agree(wren, other)
+        [told] = ask(wren.home, "status")["peers"]
+        assert told["name"] == "Dynamic_peer0_fe80__2_eth0"
+
+
+def accept_whoever_is_on_the_link(wren: RunningNode) -> None:
+    """Write a range where the lab has written a peer."""
+    path = wren.home / "datastore" / "resources.json"
+    resources = json.loads(path.read_text(encoding="utf-8"))
+    for item in resources["items"]:
+        if item["kind"] == "BGPPeer":
+            del item["spec"]["peerIP"], item["spec"]["asNumber"]
+            del item["spec"]["extensions"]["wren.bgp/connectRetry"]
+            item["spec"]["extensions"] |= {
+                "wren.bgp/listenRange": "fe80::/10",
+                "wren.bgp/asRange": "external",
+                "wren.bgp/passive": "on",
+            }
+    fresh = path.with_name(".edited.json")
+    fresh.write_text(json.dumps(resources), encoding="utf-8")
+    fresh.rename(path)
