@@ -113,7 +113,7 @@ class Finder:
         except OSError:
             return None
         _, uid = caller_of(writer.get_extra_info("socket"))
-        ready = await _line_of(reader) if is_trusted(uid) else None
+        ready = await _first_line(reader, writer) if is_trusted(uid) else None
         space = os.stat("/proc/thread-self/ns/net")
         if ready is None or ready.get("namespace") != [space.st_dev, space.st_ino]:
             writer.close()
@@ -149,12 +149,23 @@ class Finder:
         except BaseException:
             ours.close()
             raise
-        ready = await _line_of(reader, START_TIMEOUT)
+        ready = await _first_line(reader, writer, START_TIMEOUT)
         if ready is None:
             writer.close()
             raise ChildProcessError("it does not answer")
         log.bfd_process_started(ready["scheduling"])
         return Found(reader, writer, ready, ended=ended)
+
+
+async def _first_line(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = ANSWER_TIMEOUT
+) -> dict[str, Any] | None:
+    """Wait for the first word of a process; whoever gives up meanwhile hangs up."""
+    try:
+        return await _line_of(reader, seconds)
+    except BaseException:
+        writer.close()
+        raise
 
 
 async def _line_of(
