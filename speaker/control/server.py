@@ -275,7 +275,7 @@ def _listen(path: Path, access: Access) -> socket.socket:
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear(path)
         listening.bind(str(path))
-        if access.group is not None:
+        if access.group is not None and path.stat().st_gid != access.group:
             os.chown(path, -1, access.group)
         path.chmod(access.mode)
         listening.listen()
