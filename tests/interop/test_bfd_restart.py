@@ -16,7 +16,7 @@ import pytest
 
 from lab import RunningNode
 from lab.processes import identify, wait_gone
-from tests.support.bfd import FRR_TIMERS, protocol, sessions, state, watched
+from tests.support.bfd import FRR_PATIENT, PATIENT, protocol, sessions, state, watched
 from tests.support.bfdd import bfdd, vtysh
 from tests.support.birds import WREN, around, at
 from tests.support.datastores import put, wren_in
@@ -70,8 +70,16 @@ def world(tmp_path: Path) -> Iterator[World]:
     put(directory, node("w", f"{WREN}/24"))
     plain = {"wren.bgp/policy": "plain", "wren.bgp/networks": "10.1.0.0/24"}
     put(directory, settings(nodeToNodeMeshEnabled=False, asNumber=65001, annotations=plain))
-    put(directory, watched(2), watched(4))
-    bird: dict[str, Any] = {"kind": "bird", "asn": 65002, "at": f"{at(2)}/24", "extra": protocol()}
+    for number in (2, 4):
+        peer = watched(number)
+        peer["spec"]["extensions"]["wren.bgp/bfdTimers"] = "multiplier 30"
+        put(directory, peer)
+    bird: dict[str, Any] = {
+        "kind": "bird",
+        "asn": 65002,
+        "at": f"{at(2)}/24",
+        "extra": protocol(PATIENT),
+    }
     frr: dict[str, Any] = {"kind": "frr", "asn": 65004, "at": f"{at(4)}/24"}
     nodes = {"b": bird, "f": frr}
     for number, other in zip((2, 4), nodes.values(), strict=True):
@@ -79,7 +87,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         other["addresses"] = [f"10.{number}.0.1/32"]
         other["peers"] = [{"address": WREN, "asn": 65001, "families": ["ipv4"], "hold_time": 90}]
     bird["peers"][0]["extra"] = "bfd on; graceful restart on;"
-    with lab_of(around(directory, {}, nodes)) as lab, bfdd(lab.node("f"), FRR_TIMERS):
+    with lab_of(around(directory, {}, nodes)) as lab, bfdd(lab.node("f"), FRR_PATIENT):
         found = World(lab.node("w"), lab.node("b"), lab.node("f"), directory)
         vtysh(
             found.frr,

@@ -15,7 +15,7 @@ from fsm.bfd import Authentication, AuthType, BfdState, ControlPacket
 from fsm.bfd.authentication import Signer
 from fsm.bfd.packet import encode
 from lab import RunningNode
-from tests.support.bfd import TIMERS, sessions, state, watched
+from tests.support.bfd import PATIENT, sessions, state, watched
 from tests.support.birds import WREN, at
 from tests.support.datastores import put, wren_in
 from tests.support.labs import lab_of
@@ -55,7 +55,7 @@ def peer_with(keys: dict[str, str]) -> dict[str, Any]:
     return made
 
 
-@pytest.mark.parametrize("keyed", [False, True], ids=["without keys", "with keys"])
+@pytest.mark.parametrize("keyed", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_made_up_packets_change_nothing(tmp_path: Path, keyed: bool) -> None:
     """Also those that know both discriminators."""
     directory = tmp_path / "datastore"
@@ -66,7 +66,7 @@ def test_made_up_packets_change_nothing(tmp_path: Path, keyed: bool) -> None:
     (directory / "secrets" / "bfd").mkdir(parents=True)
     (directory / "secrets" / "bfd" / "key").write_text("secret")
     auth = 'authentication meticulous keyed sha1; password "secret" { id 3; };' if keyed else ""
-    bfd = f'protocol bfd {{ accept direct; interface "*" {{ {TIMERS} {auth} }}; }}\n'
+    bfd = f'protocol bfd {{ accept direct; interface "*" {{ {PATIENT} {auth} }}; }}\n'
     peers = [{"address": WREN, "asn": 65001, "families": ["ipv4"], "extra": "bfd on;"}]
     topology = {
         "nodes": {

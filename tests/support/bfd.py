@@ -11,6 +11,8 @@ from tests.support.datastores import wren_in
 from tests.support.resources import peer
 
 TIMERS = "min rx interval 100 ms; min tx interval 150 ms; multiplier 4;"
+PATIENT = TIMERS.replace("multiplier 4", "multiplier 30")
+"""For whom no session is to fall, on a machine that is busy with other tests."""
 
 
 def protocol(timers: str = TIMERS) -> str:
@@ -49,3 +51,5 @@ FRR_TIMERS = """bfd
   detect-multiplier 3
  exit
 """
+
+FRR_PATIENT = FRR_TIMERS.replace("detect-multiplier 3", "detect-multiplier 30")

@@ -22,7 +22,7 @@ from tests.support.netns import needs_namespaces, run_in_namespace
 pytestmark = [pytest.mark.netns, needs_namespaces]
 
 # A packet to our own address comes back to the session that sent it.
-KEPT = Watch("left", "127.0.0.1", "127.0.0.1", settings=Settings(50_000, 50_000, 3), keep=60.0)
+KEPT = Watch("left", "127.0.0.1", "127.0.0.1", settings=Settings(50_000, 50_000, 20), keep=60.0)
 AUTHENTIC = Authentication(AuthType.METICULOUS_KEYED_SHA1, {1: b"secret"}, 1)
 SAME = ("since", "downs", "discriminator", "remoteDiscriminator")
 
@@ -45,6 +45,10 @@ async def state(bfd: BfdClient) -> dict[str, Any]:
 
 async def is_up(bfd: BfdClient) -> bool:
     return (await state(bfd)).get("state") == "Up"
+
+
+async def is_running(bfd: BfdClient) -> bool:
+    return bool(await state(bfd))
 
 
 async def is_gone(pid: int) -> bool:
@@ -91,8 +95,6 @@ def test_the_next_speaker_goes_on_with_the_process(tmp_path: Path) -> None:
         assert [after[key] for key in ("pid", *SAME)] == [before[key] for key in ("pid", *SAME)]
         assert after["independent"]
         assert bfd.starts == 0
-        await bfd.close()
-        await becomes(lambda: is_empty(tmp_path))
 
     after_another(tmp_path, KEPT, body)
 
@@ -107,8 +109,8 @@ def test_a_speaker_of_another_version_goes_on_with_another_process(
         assert after["pid"] != before["pid"]
         assert [after[key] for key in SAME] == [before[key] for key in SAME]
         await becomes(lambda: is_gone(before["pid"]))
-        # Whom it hears, it hears at the same detection time as before.
-        await asyncio.sleep(3 * after["detectionTimeUs"] / 1e6)
+        # And stays so when all that was kept of the last process is over.
+        await asyncio.sleep(1.2 * after["detectionTimeUs"] / 1e6)
         assert (await state(bfd))["downs"] == 0
 
     async def later(bfd: BfdClient, before: dict[str, Any]) -> None:
@@ -119,13 +121,34 @@ def test_a_speaker_of_another_version_goes_on_with_another_process(
     after_another(tmp_path, replace(KEPT, settings=settings), later)
 
 
-@pytest.mark.parametrize("keep", [None, 0.5])
-def test_a_process_waits_no_longer_for_the_next_speaker_than_was_said(
-    tmp_path: Path, keep: float | None
-) -> None:
+def test_a_process_of_another_run_directory_is_somebody_elses(tmp_path: Path) -> None:
+    async def whole() -> None:
+        first, _ = client(tmp_path / "first")
+        second, _ = client(tmp_path / "second")
+        first.watch(KEPT)
+        await becomes(lambda: is_up(first))
+        pid = (await state(first))["pid"]
+        await first.leave()
+        second.watch(KEPT)
+        await becomes(lambda: is_running(second))
+        shown = await second.show()
+        assert shown is not None
+        assert shown["process"]["pid"] != pid
+        # There is one pair of ports, and the other one has it.
+        assert "address already in use" in shown["process"]["trouble"]
+        assert identify(pid) is not None
+        await second.close()
+        os.kill(pid, signal.SIGKILL)
+
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    in_namespace(whole)
+
+
+def test_a_process_waits_no_longer_for_the_next_speaker_than_was_said(tmp_path: Path) -> None:
     async def whole() -> None:
         bfd, _ = client(tmp_path)
-        bfd.watch(replace(KEPT, keep=keep))
+        bfd.watch(replace(KEPT, keep=0.5))
         await becomes(lambda: is_up(bfd))
         pid = (await state(bfd))["pid"]
         await bfd.leave()

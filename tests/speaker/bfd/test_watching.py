@@ -190,6 +190,72 @@ def test_a_fate_is_shared_unless_both_ends_say_that_it_is_not(ours: bool, theirs
     assert session_as_json(watched)["independent"] is theirs
 
 
+def kept_world(keep: float | None) -> tuple[World, Watched]:
+    """Give a process that outlives its speaker, and a session that is Up."""
+    world = World()
+    world.watching = Watching(
+        lambda: world.now, lambda: 1e9 + world.now, world._tell, independent=True
+    )
+    WORLDS.append(world.watching)
+    world.watching.watch(replace(WATCH, keep=keep))
+    return world, world.come_up()
+
+
+def hear_for(world: World, watched: Watched, seconds: float) -> None:
+    until = world.now + seconds
+    while world.now < until:
+        world.hear(world.up(watched))
+        world.wait(0.1)
+
+
+def state_of(watched: Watched) -> str:
+    return str(watched.session.state)
+
+
+def test_without_a_speaker_a_session_goes_on_for_so_long_and_takes_leave_then() -> None:
+    world, watched = kept_world(5.0)
+    world.watching.orphan()
+    hear_for(world, watched, 4.5)
+    assert state_of(watched) == "Up"
+    hear_for(world, watched, 1.0)
+    assert state_of(watched) == "AdminDown"
+    world.wait(LINGER + 0.1)
+    assert len(world.watching) == 0
+
+
+@pytest.mark.parametrize("keep", [None, 0.0])
+def test_without_a_speaker_a_session_that_is_of_no_use_takes_leave_at_once(
+    keep: float | None,
+) -> None:
+    world, watched = kept_world(keep)
+    world.watching.orphan()
+    assert state_of(watched) == "AdminDown"
+
+
+def test_the_next_speaker_is_told_how_a_session_is_and_it_stays() -> None:
+    world, watched = kept_world(5.0)
+    world.watching.orphan()
+    hear_for(world, watched, 4.0)
+    world.told.clear()
+    # What was said stays said, until somebody has agreed on something else.
+    world.watching.watch(WATCH)
+    assert world.told == [("a", BfdState.UP)]
+    hear_for(world, watched, 4.0)
+    assert state_of(watched) == "Up"
+    world.watching.orphan()
+    hear_for(world, watched, 4.0)
+    assert state_of(watched) == "Up"
+
+
+def test_the_next_speaker_may_watch_a_session_no_more() -> None:
+    world, watched = kept_world(1.0)
+    world.watching.orphan()
+    world.watching.unwatch("a")
+    assert state_of(watched) == "AdminDown"
+    world.wait(LINGER + 0.1)
+    assert len(world.watching) == 0
+
+
 def test_silence_is_told() -> None:
     world = World(WATCH)
     watched = world.come_up()
