@@ -120,6 +120,24 @@ async def test_who_is_gone_by_bfd_is_told_so_and_others_stay() -> None:
 
 
 @on_uvloop
+async def test_the_kernel_is_told_while_the_session_still_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its packets go another way first; sessions and tables follow."""
+    async with Town() as town:
+        router, _ = await router_in(town)
+        await town.join(11)
+        [peer] = [peer for peer in router.peers.values() if peer.plan.bfd]
+        order: list[tuple[str, bool]] = []
+        monkeypatch.setattr(
+            router, "lost", lambda source: order.append((source.name, peer.is_established))
+        )
+        router.watches.heed(FAILED)
+        assert order[0] == (peer.name, True)
+        assert not peer.is_established
+
+
+@on_uvloop
 async def test_who_ends_bfd_on_purpose_has_not_failed() -> None:
     """RFC 5882 §3.2."""
     async with Town() as town:
