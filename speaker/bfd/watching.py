@@ -111,6 +111,8 @@ class Watching:
             self._perform(known, known.session.tick(now, random.random()))
         else:
             before, known.watch = known.watch, watch
+            # By which way packets may come is asked anew: how far the peer may be is another.
+            known.way = ()
             if before.settings != watch.settings:
                 known.session.configure(watch.settings, now, random.getrandbits(32))
         known.echo_trouble = echo_trouble

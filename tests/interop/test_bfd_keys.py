@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lab import RunningNode
+from tests.support.bfdd import bfdd, vtysh
 from tests.support.datastores import log_of, put, wren_in
 from tests.support.edited import Edited
 from tests.support.labs import lab_of
@@ -175,19 +176,6 @@ def test_sessions_come_up_with_their_timers(world: World) -> None:
     assert "secret" not in log_of(world.wren)
 
 
-def test_a_peer_that_is_too_far_or_sends_a_small_ttl_is_told(world: World) -> None:
-    """RFC 5883 §4 leaves the TTL open; BIRD sends 64."""
-    near = [{**each, "spec": {**each["spec"]}} for each in resources()]
-    for each in near[:2]:
-        keys = {**each["spec"]["extensions"], "wren.bgp/bfd": "multihop 2"}
-        each["spec"]["extensions"] = keys
-    world.edited.edit(*near)
-    becomes("its packets are dropped", lambda: "for TTL" in wren_in(world.wren, "bfd"), True)
-    world.edited.edit(*resources())
-    becomes("BFD is up", world.states, dict.fromkeys(ALL, "Up"))
-    world.edited.peers_up(ALL)
-
-
 def test_keys_that_change_at_both_ends_cost_no_session(world: World) -> None:
     """RFC 5880 §6.7; the detection time is two seconds here, and three at BIRD."""
     before = world.edited.since()
@@ -227,3 +215,69 @@ def test_a_wrong_key_is_counted_and_ends_the_session(world: World) -> None:
     give(world.directory, "far", "next", "changed")
     becomes("BFD is up again", world.states, dict.fromkeys(ALL, "Up"))
     world.edited.peers_up(ALL)
+
+
+FRR_PROFILE = """bfd
+ profile far
+  receive-interval 150
+  transmit-interval 120
+  detect-multiplier 4
+ exit
+"""
+
+
+def beside_frr(directory: Path) -> str:
+    """Write the topology of a Wren, a router, and an FRR behind it."""
+    peers = [
+        {
+            "address": OURS[number],
+            "asn": 65001,
+            "hold_time": 90,
+            "local": FAR[number],
+            "families": [f"ipv{number}"],
+            "extra": "ebgp-multihop 2",
+        }
+        for number in FAR
+    ]
+    gateways = {"w": ["172.31.1.254", "fd31:1::ff"], "f": ["172.31.2.254", "fd31:2::ff"]}
+    nodes = {
+        "w": {"kind": "wren", "datastore": str(directory), "gateways": gateways["w"]},
+        "hop": {"kind": "host"},
+        "f": {"kind": "frr", "asn": 65002, "gateways": gateways["f"], "peers": peers},
+    }
+    links = [
+        {"w": ["172.31.1.1/24", "fd31:1::1/64"], "hop": ["172.31.1.254/24", "fd31:1::ff/64"]},
+        {"f": ["172.31.2.2/24", "fd31:2::2/64"], "hop": ["172.31.2.254/24", "fd31:2::ff/64"]},
+    ]
+    return json.dumps({"nodes": nodes, "links": links})
+
+
+def test_frr_is_watched_over_two_hops_and_no_more(tmp_path: Path) -> None:
+    """RFC 5883, with the least TTL that two hops leave, which FRR's packets have."""
+    directory = tmp_path / "datastore"
+    put(directory, node("w", f"{OURS[4]}/24", f"{OURS[6]}/64"))
+    put(directory, settings(nodeToNodeMeshEnabled=False, asNumber=65001))
+
+    def far(hops: int) -> list[dict[str, Any]]:
+        keys = {**QUICK, "wren.bgp/bfd": f"multihop {hops}", "wren.bgp/bfdTimers": "idle 1s"}
+        return [
+            peer(f"f{number}", node="w", peerIP=FAR[number], asNumber=65002, extensions=keys)
+            for number in FAR
+        ]
+
+    put(directory, *far(2))
+    with lab_of(beside_frr(directory)) as lab, bfdd(lab.node("f"), FRR_PROFILE):
+        world = World(lab.node("w"), lab.node("f"), directory)
+        lines = [f"neighbor {address} bfd profile far" for address in OURS.values()]
+        vtysh(world.far, "configure terminal", "router bgp 65002", *lines)
+        world.edited.peers_up(FAR.values())
+        becomes("BFD is up", world.states, dict.fromkeys(FAR.values(), "Up"))
+
+        def agreed() -> list[tuple[Any, ...]]:
+            names = ("multihop", "txIntervalUs", "rxIntervalUs", "detectionTimeUs")
+            return [tuple(s[name] for name in names) for s in world.sessions().values()]
+
+        becomes("timers are agreed", agreed, [(True, 150_000, 120_000, 480_000)] * 2)
+        world.edited.edit(*far(1))
+        becomes("it is farther than one", lambda: "for TTL" in wren_in(world.wren, "bfd"), True)
+        becomes("BFD is down", world.states, dict.fromkeys(FAR.values(), "Down"))

@@ -76,6 +76,7 @@ def test_no_session_comes_up_before_bfd_does(world: World) -> None:
     world.edited.peers_up([at(2), at(3)])
 
 
+@pytest.mark.soak
 def test_a_session_that_bfd_ended_waits_for_it(world: World) -> None:
     world.edited.peers_up([at(2)])
     planned = world.edited.edit(strict(2, "2"))

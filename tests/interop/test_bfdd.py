@@ -125,6 +125,7 @@ def test_bfdd_watches_and_finds_out(world: World) -> None:
         becomes("bfdd forgets", kept, [at(4)])
 
 
+@pytest.mark.soak
 def test_nobody_is_down_because_bfdd_is_gone(world: World) -> None:
     """Nor because its peer's BFD is for a moment, whose BGP asks nothing of it."""
     more = {"wren.bgp/bfdTimers": "send 200ms, multiplier 25", "wren.bgp/bfdStrict": "on"}

@@ -44,9 +44,14 @@ def script(tmp_path: Path, lines: str) -> Path:
 
 
 def test_a_program_is_told_of_bfd_and_of_sessions(tmp_path: Path) -> None:
+    """And the example of the manual moves its service address."""
     told = tmp_path / "told"
     told.touch()
-    with beside_bird(tmp_path, script(tmp_path, f"cat >> {told}")) as lab:
+    with beside_bird(tmp_path, script(tmp_path, f"cat >> {told}; exec {EXAMPLE}")) as lab:
+        w = lab.node("w")
+
+        def has_address() -> bool:
+            return VIP.partition("/")[0] in w.execute(["ip", "address", "show", "dev", "lo"])
 
         def changes() -> list[tuple[str, str]]:
             lines = told.read_text().split("\n")[:-1]
@@ -56,18 +61,22 @@ def test_a_program_is_told_of_bfd_and_of_sessions(tmp_path: Path) -> None:
 
         up = [("bfd", "up"), ("session", "up")]
         becomes("both are told", lambda: sorted(changes()), up)
+        becomes("the address is here", has_address, True)
         lab.node("b2").signal(signal.SIGSTOP)
         try:
             # What BFD finds is told first; it is what ends the session.
             down = [("bfd", "down"), ("session", "down")]
             becomes("their ends are", lambda: sorted(changes()[2:]), down)
+            becomes("the address is gone", has_address, False)
         finally:
             lab.node("b2").signal(signal.SIGCONT)
         last = [json.loads(line) for line in told.read_text().splitlines()][2:4]
         [bfd] = [each for each in last if each["event"] == "bfd"]
         assert (bfd["failed"], bfd["reason"]) == (True, "Control Detection Time Expired")
         becomes("and that they come back", lambda: sorted(changes()[4:]), up)
-        lab.node("w").stop()
+        becomes("the address is back", has_address, True)
+        assert "HookFails" not in str(Edited(w, tmp_path / "datastore").conditions())
+        w.stop()
         becomes("the end of the daemon is told", lambda: ("session", "down") in changes()[6:], True)
 
 
@@ -85,19 +94,3 @@ def test_a_program_that_hangs_or_fails_is_shown_and_holds_up_nobody(tmp_path: Pa
         edited.peers_up([])
         wren_in(w, "enable", at(2))
         edited.peers_up([at(2)])
-
-
-def test_the_example_moves_a_service_address(tmp_path: Path) -> None:
-    with beside_bird(tmp_path, EXAMPLE) as lab:
-        w = lab.node("w")
-
-        def has_address() -> bool:
-            return VIP.partition("/")[0] in w.execute(["ip", "address", "show", "dev", "lo"])
-
-        becomes("the address is here", has_address, True)
-        lab.node("b2").signal(signal.SIGSTOP)
-        try:
-            becomes("the address is gone", has_address, False)
-        finally:
-            lab.node("b2").signal(signal.SIGCONT)
-        assert "HookFails" not in str(Edited(w, tmp_path / "datastore").conditions())

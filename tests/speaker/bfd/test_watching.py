@@ -154,6 +154,21 @@ def test_several_hops_may_cost_so_much_ttl() -> None:
     assert world.told == [("m", BfdState.INIT)]
 
 
+def test_who_may_be_less_far_from_now_on_is_judged_anew() -> None:
+    """Also by a packet that has come before, and is taken at first sight otherwise."""
+    far = Watch("m", PEER, multihop=True, least_ttl=250)
+    world = World(far)
+    world.hear(ControlPacket(BfdState.DOWN, 9), multihop=True, ttl=250)
+    [watched] = world.watching
+    usual = replace(world.up(watched), final=False)
+    for _ in range(3):
+        world.hear(usual, multihop=True, ttl=250)
+    assert watched.session.discards == {}
+    world.watching.watch(replace(far, least_ttl=251))
+    world.hear(usual, multihop=True, ttl=250)
+    assert watched.session.discards == {Discard.TTL: 1}
+
+
 def test_a_first_packet_from_a_port_of_nobodys_takes_no_session_down() -> None:
     """RFC 5881 §4; while it is not Up, a peer is taken as it is."""
     world = World(WATCH)
