@@ -151,7 +151,13 @@ class AutomaticStop(Event):
 
 @dataclass(frozen=True, slots=True)
 class BfdUp(Event):
-    """BFD says that packets pass both ways; a strict session may come up."""
+    """BFD says that packets pass both ways; a strict session may come up.
+
+    Args:
+        lasted: seconds for which it has been so: BFD may have gone on while we restarted.
+    """
+
+    lasted: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,11 @@ class Gate:
         self.waiting = None if self.is_open else event
         return self.is_open
 
-    def up(self, now: float) -> None:
-        """BFD is up."""
-        if not self._is_up and self._is_strict and self._hold_down:
-            self._timers.start(Timer.BFD_HOLD_DOWN, self._hold_down, now)
+    def up(self, now: float, lasted: float = 0.0) -> None:
+        """BFD is up, and has been for so many seconds."""
+        left = self._hold_down - lasted
+        if not self._is_up and self._is_strict and left > 0:
+            self._timers.start(Timer.BFD_HOLD_DOWN, left, now)
         self._is_up = True
 
     def down(self) -> None:

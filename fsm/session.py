@@ -285,8 +285,8 @@ class Session:
                 self._timers.clear()
                 self._gate.leave()
                 return self._tell(self._machines.values(), event, now, chance)
-            case BfdUp():
-                self._gate.up(now)
+            case BfdUp(lasted):
+                self._gate.up(now, lasted)
                 return []
             case BfdDown():
                 return self._lose_bfd(now, chance)

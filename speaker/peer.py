@@ -257,11 +257,11 @@ class Peer:
         if subcode in FOR_GOOD:
             self.restarts.give_up()
 
-    def heed_bfd(self, *, is_up: bool) -> None:
-        """Hear what BFD says of the peer, which a session in strict mode waits for."""
+    def heed_bfd(self, *, is_up: bool, lasted: float = 0.0) -> None:
+        """Hear what BFD says of the peer, and since how many seconds; strict mode waits for it."""
         if is_up != self.bfd_is_up:
             self.bfd_is_up = is_up
-            self.handle(BfdUp() if is_up else BfdDown())
+            self.handle(BfdUp(lasted) if is_up else BfdDown())
 
     def hold_down(self, subcode: int, message: str) -> None:
         """End the session as `stop` does, if nobody has before, and remember that it was us."""

@@ -271,7 +271,7 @@ class Watches:
                 if verdict.independent:
                     self._house.lost(peer.restarts.kept.source)
                 peer.restarts.lose_path(independent=verdict.independent)
-            peer.heed_bfd(is_up=verdict.is_up)
+            peer.heed_bfd(is_up=verdict.is_up, lasted=verdict.lasted)
         if not is_news:
             # Another process says once more what the one before it has said.
             return

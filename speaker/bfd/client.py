@@ -47,6 +47,7 @@ class Verdict:
         failed: they did, and no longer do; and nobody has ended the session on purpose.
         diagnostic: number of ours.
         independent: neither end's BFD shares the fate of its control plane, by the C bits.
+        lasted: seconds for which it has been so; not 0 where the process has outlived a speaker.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Verdict:
     failed: bool
     diagnostic: int
     independent: bool = False
+    lasted: float = 0.0
 
 
 class BfdClient:
@@ -252,7 +254,8 @@ class BfdClient:
             diagnostic, independent = said["diagnostic"], said["independent"]
             self._tell(Verdict(name, False, not on_purpose, diagnostic, independent))
         if is_up:
-            self._tell(Verdict(name, True, False, said["diagnostic"], said["independent"]))
+            diagnostic, independent = said["diagnostic"], said["independent"]
+            self._tell(Verdict(name, True, False, diagnostic, independent, said["lasted"]))
 
     def _give_up(self) -> None:
         """Who was Up before the process died, and is not by now, has failed meanwhile."""

@@ -266,7 +266,7 @@ class Loop:
         if self._changed and self._speaker is not None and not self._speaker.is_behind:
             changed, self._changed = self._changed, {}
             for watched in changed.values():
-                self._say(encode_line("state", **state_as_json(watched)))
+                self._say(encode_line("state", **state_as_json(watched, time.time())))
 
     def _say(self, line: bytes) -> None:
         if self._speaker is not None:

@@ -118,12 +118,18 @@ class Watched:
         return sum(self.gaps[2:])
 
 
-def state_as_json(watched: Watched) -> dict[str, Any]:
-    """Tell what a session is now, for those who act on it."""
+def state_as_json(watched: Watched, now: float) -> dict[str, Any]:
+    """Tell what a session is now, for those who act on it.
+
+    Args:
+        watched: the session.
+        now: seconds since the epoch.
+    """
     session, remote = watched.session, watched.session.remote
     return {
         "name": watched.watch.name,
         "state": str(session.state),
+        "lasted": max(0.0, now - watched.since),
         "diagnostic": session.diagnostic,
         "remoteState": None if remote is None else str(remote.state),
         "downs": watched.downs,

@@ -137,6 +137,17 @@ def test_bfd_has_to_stay_up_for_as_long_as_is_asked_for() -> None:
     assert Dial() in after(session, Tick(), now=30.0)
 
 
+def test_the_time_that_bfd_was_up_before_a_restart_counts() -> None:
+    session = strict(hold_down=10.0)
+    after(session, ManualStart())
+    assert Dial() not in after(session, BfdUp(4.0), now=2.0)
+    assert session.deadline == 8.0
+    assert Dial() in after(session, Tick(), now=8.0)
+    session = strict(hold_down=10.0)
+    after(session, ManualStart())
+    assert Dial() in after(session, BfdUp(12.0), now=2.0)
+
+
 def test_who_is_started_after_that_time_does_not_wait() -> None:
     session = strict(hold_down=10.0)
     after(session, BfdUp(), now=1.0)

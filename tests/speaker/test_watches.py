@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fsm.capabilities import GracefulRestart, tlv
+from fsm.events import BfdUp, Event
 from fsm.family import IPV4_UNICAST
 from fsm.notifications import Cease, Code
 from speaker.bfd.client import Verdict
@@ -263,6 +264,17 @@ async def test_whoever_keeps_our_routes_is_watched_while_we_restart(
         assert witness.left[home(11)].keep == keep
         # Nothing that happens on the way out is told any more.
         assert witness.watched == witness.left
+
+
+@on_uvloop
+async def test_a_peer_hears_for_how_long_bfd_has_been_up() -> None:
+    async with Town() as town:
+        router, _ = await router_in(town)
+        heard: list[Event] = []
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(peer_at(router, 11), "handle", heard.append)
+            router.watches.heed(replace(UP, lasted=40.0))
+        assert heard == [BfdUp(40.0)]
 
 
 @on_uvloop

@@ -20,7 +20,14 @@ LEFT = Watch("left", "127.0.0.1", "127.0.0.1", settings=Settings(50_000, 50_000,
 
 def said(state: str, downs: int = 0, **more: Any) -> dict[str, Any]:
     usual = {"name": "left", "state": state, "downs": downs, "diagnostic": 0}
-    return {**usual, "remoteState": "Up", "former": None, "independent": False, **more}
+    return {
+        **usual,
+        "remoteState": "Up",
+        "former": None,
+        "independent": False,
+        "lasted": 0.0,
+        **more,
+    }
 
 
 def client() -> tuple[BfdClient, list[Verdict]]:
@@ -58,6 +65,13 @@ def test_a_peer_that_ends_it_on_purpose_has_not_failed() -> None:
     bfd._heed(said("Up"))
     bfd._heed(said("Down", 1, remoteState="AdminDown"))
     assert [verdict.failed for verdict in told] == [False, False]
+
+
+def test_for_how_long_a_session_has_been_up_is_told() -> None:
+    """It goes on while one speaker follows another."""
+    bfd, told = client()
+    bfd._heed(said("Up", lasted=40.0))
+    assert [verdict.lasted for verdict in told] == [40.0]
 
 
 def test_whether_bfd_shares_a_fate_is_told_with_a_failure() -> None:
@@ -99,10 +113,8 @@ async def state(bfd: BfdClient) -> dict[str, Any]:
 @in_namespace
 def test_a_session_comes_up_on_real_sockets() -> None:
     async def body(bfd: BfdClient, told: list[Verdict]) -> None:
-        async def is_up() -> bool:
-            return told == [UP]
-
-        await becomes(is_up)
+        await becomes(lambda: is_up(bfd))
+        assert [verdict.is_up for verdict in told] == [True]
         shown = await state(bfd)
         assert (shown["state"], shown["trouble"]) == ("Up", "")
 
