@@ -34,6 +34,7 @@ from speaker.control.server import ControlServer
 from speaker.control.views import DatastoreView, ForecastView, ResourcesView, WhyView
 from speaker.datastore.directory import Directory, LoadResult
 from speaker.datastore.endpoint_status import EndpointStatus, Workloads
+from speaker.datastore.files import need_readable
 from speaker.datastore.unconfirmed import Unconfirmed
 from speaker.drainage import Drainage
 from speaker.environment import endpoint_status_directory, resolve_here
@@ -504,6 +505,7 @@ def run(options: RunOptions) -> int:
     """
     log.to_stderr(options.log_format, options.log_level or "info")
     standing = settle(options.wanted)
+    need_readable(options.datastore, standing.user)
     if options.loop == "uvloop":
         import uvloop
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speaker.bfd.bfdd import Bfdd
 from speaker.control.access import RESTRICTED, Access
+from speaker.control.protocol import SOCKET_NAME
 from speaker.forwarding_plane import KernelOptions
 from speaker.privileges.dropping import Wanted
 from speaker.succession import Marks
@@ -61,7 +62,7 @@ class RunOptions:
     @property
     def wanted(self) -> Wanted:
         """What the process is to become."""
-        return Wanted(self.run_dir, self.kernel, self.user, self.access.group)
+        return Wanted(self.run_dir, SOCKET_NAME, self.kernel, self.user, self.access.group)
 
     @property
     def kernel_options(self) -> KernelOptions | None:

@@ -52,6 +52,23 @@ def need(path: Path) -> None:
         )
 
 
+def need_readable(path: Path, user: str) -> None:
+    """Make sure that the datastore can be read.
+
+    Args:
+        path: of it.
+        user: who this process is.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise ConfigError(
+            f"{user} cannot read the datastore {path}",
+            "change its group or mode; the daemon is held to them even as root",
+        )
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Keep others who edit a directory, or a single file, waiting.

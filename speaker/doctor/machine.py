@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fsm.family import Afi
 from policy.prefix import Nlri
@@ -26,8 +28,16 @@ from speaker.kernel.routes import Forwardings
 from speaker.net.tcp_ao import lacking
 from speaker.privileges import needs
 from speaker.privileges.capabilities import Capability, held
+from speaker.privileges.users import User
 
 _LISTEN = "0A"
+
+_READABLE = """
+import os, sys
+for path in sys.argv[1:]:
+    if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+        print(path)
+"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,6 +96,13 @@ class Machine(Protocol):
     def priority_limit(self) -> int:
         """The real-time priority that needs no capability (RLIMIT_RTPRIO)."""
 
+    def unreadable(self, user: User, paths: Sequence[Path]) -> list[Path]:
+        """Those of some paths that a user cannot read, and the interpreter if it cannot run it.
+
+        Raises:
+            PermissionError: this process may not become that user to find out.
+        """
+
     def sysctl(self, name: str) -> str | None:
         """The value of a setting, None where there is none; dots between its words."""
 
@@ -134,6 +151,17 @@ class ThisMachine:
         """See `Machine`."""
         limit, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
         return limit if limit != resource.RLIM_INFINITY else os.sched_get_priority_max(os.SCHED_RR)
+
+    def unreadable(self, user: User, paths: Sequence[Path]) -> list[Path]:
+        """See `Machine`."""
+        become: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
+        subprocess.run(["/bin/true"], check=True, **become)
+        argv = [sys.executable, "-I", "-S", "-c", _READABLE, *map(str, paths)]
+        try:
+            done = subprocess.run(argv, check=True, capture_output=True, text=True, **become)
+        except (PermissionError, subprocess.CalledProcessError):
+            return [Path(sys.executable)]
+        return [Path(line) for line in done.stdout.splitlines()]
 
     def sysctl(self, name: str) -> str | None:
         """See `Machine`."""

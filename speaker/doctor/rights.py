@@ -7,10 +7,12 @@ others a part of what is wanted stays out, which is a warning.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import speaker
 from speaker.config.cluster import BGP_PORT
 from speaker.config.plan import Plan
-from speaker.doctor.findings import Finding, count, ok, problem, warning
+from speaker.doctor.findings import Finding, count, ok, problem, some, warning
 from speaker.doctor.machine import Machine
 from speaker.doctor.order import Order
 from speaker.errors import ConfigError
@@ -33,7 +35,7 @@ def rights(order: Order, plan: Plan | None, machine: Machine) -> Iterator[Findin
     lacking = [
         *_for_routes(order, have),
         *_for_port(plan, machine, have),
-        *_for_user(order, have),
+        *_for_user(order, machine, have),
         *_for_bfd(plan, machine, have),
     ]
     yield from lacking
@@ -68,7 +70,7 @@ def _for_port(
         )
 
 
-def _for_user(order: Order, have: frozenset[Capability]) -> Iterator[Finding]:
+def _for_user(order: Order, machine: Machine, have: frozenset[Capability]) -> Iterator[Finding]:
     if order.user is None:
         return
     try:
@@ -76,13 +78,36 @@ def _for_user(order: Order, have: frozenset[Capability]) -> Iterator[Finding]:
     except ConfigError as error:
         yield problem("rights", error.message, error.hint)
         return
-    for capability in _SETTERS:
-        if capability not in have and not user.is_this_process:
-            yield problem(
-                "rights",
-                _lacks(capability, f"to become {user}"),
-                "run it as root, or as that user and without --user",
-            )
+    lacking = [each for each in _SETTERS if each not in have and not user.is_this_process]
+    for capability in lacking:
+        yield problem(
+            "rights",
+            _lacks(capability, f"to become {user}"),
+            "run it as root, or as that user and without --user",
+        )
+    if not lacking:
+        yield from _for_files(order, user, machine)
+
+
+def _for_files(order: Order, user: User, machine: Machine) -> Iterator[Finding]:
+    """Look whether a user can read what the daemon reads."""
+    program = Path(speaker.__file__).parent
+    try:
+        unreadable = machine.unreadable(user, [program, *_files(order.datastore)])
+    except OSError as error:
+        yield warning("rights", f"what {user} can read is not known: {error.strerror}")
+        return
+    if unreadable:
+        yield problem(
+            "rights",
+            f"{user} cannot read {some(map(str, unreadable))}",
+            "change the group or mode of the datastore; install Wren and its Python where everybody"
+            " may read",
+        )
+
+
+def _files(datastore: Path) -> list[Path]:
+    return [datastore, *sorted(datastore.rglob("*"))] if datastore.is_dir() else [datastore]
 
 
 def _for_bfd(plan: Plan | None, machine: Machine, have: frozenset[Capability]) -> Iterator[Finding]:

@@ -35,12 +35,14 @@ class Wanted:
 
     Attributes:
         run_dir: its directory.
+        socket_name: of its control socket there.
         kernel: whether it installs routes.
         user: by which name or number; None to stay who we are.
         group: a further group that it is to be in; None for none.
     """
 
     run_dir: Path
+    socket_name: str
     kernel: bool
     user: str | None = None
     group: int | None = None
@@ -72,7 +74,7 @@ def settle(wanted: Wanted) -> Standing:
     user = None if wanted.user is None else User.find(wanted.user)
     if os.geteuid() == 0:
         uid, gid = (0, os.getegid()) if user is None else (user.uid, user.gid)
-        hand_over(wanted.run_dir, uid, gid)
+        hand_over(wanted.run_dir, uid, gid, socket_name=wanted.socket_name)
     _join(wanted.group, user)
     if user is not None and not user.is_this_process:
         _become(user)

@@ -7,9 +7,11 @@ second name: that one may be anywhere.
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
+import socket
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -111,11 +113,17 @@ def name_of_group(gid: int) -> str:
     return str(gid)
 
 
-def hand_over(run_dir: Path, uid: int, gid: int) -> None:
+def hand_over(run_dir: Path, uid: int, gid: int, *, socket_name: str = "") -> None:
     """See to it that a user owns the run directory, which is made if need be; as root.
 
+    Args:
+        run_dir: the directory.
+        uid: of the user.
+        gid: of its group.
+        socket_name: where a daemon listens if one runs there, whose directory it is then.
+
     Raises:
-        ConfigError: it is not plainly the daemon's.
+        ConfigError: it is not plainly the daemon's, or that of one who runs.
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -127,6 +135,7 @@ def hand_over(run_dir: Path, uid: int, gid: int) -> None:
         ) from None
     try:
         if os.fstat(directory).st_uid != uid:
+            _need_idle(run_dir, directory, socket_name)
             _need_own(run_dir, directory, uid)
             os.fchown(directory, uid, gid)
             os.fchmod(directory, os.fstat(directory).st_mode & ~(stat.S_IWGRP | stat.S_IWOTH))
@@ -140,6 +149,23 @@ def hand_over(run_dir: Path, uid: int, gid: int) -> None:
         ) from None
     finally:
         os.close(directory)
+
+
+def _need_idle(run_dir: Path, directory: int, socket_name: str) -> None:
+    """Make sure that nobody runs there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(run_dir / socket_name))
+        except OSError as error:
+            # One whose queue is full lives.
+            if error.errno != errno.EAGAIN:
+                return
+    owner = os.fstat(directory).st_uid
+    raise ConfigError(
+        f"the run directory {run_dir} is that of a Wren that runs as {name_of_user(owner)}",
+        f"stop it first, or be the same user, with --user {owner}",
+    )
 
 
 def _need_own(run_dir: Path, directory: int, uid: int) -> None:

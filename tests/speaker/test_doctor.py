@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from speaker.doctor import Finding, Order, Verdict, examine
 from speaker.doctor.machine import Held, KernelView, Process
 from speaker.errors import KernelError
 from speaker.privileges.capabilities import Capability
+from speaker.privileges.users import User
 from tests.support.commands import wren, write_documents
 from tests.support.control import serving
 from tests.support.resources import block, node, peer, settings
+from tests.support.unprivileged import NOBODY
 
 OWN = "10.0.0.1"
 BIRD = Process(77, "bird")
@@ -51,6 +54,7 @@ class Doll:
     )
     lost: frozenset[str] = frozenset()
     binds_device: bool = True
+    hidden: frozenset[str] | None = frozenset()
     limit: int = 0
 
     def now(self) -> float:
@@ -67,6 +71,11 @@ class Doll:
 
     def priority_limit(self) -> int:
         return self.limit
+
+    def unreadable(self, user: User, paths: Sequence[Path]) -> list[Path]:
+        if self.hidden is None:
+            raise PermissionError(1, "Operation not permitted")
+        return [path for path in paths if path.name in self.hidden]
 
     def sysctl(self, name: str) -> str | None:
         return self.sysctls.get(name)
@@ -337,6 +346,10 @@ def test_rights_to_become_a_user(order: Order) -> None:
     assert one(order, Doll(have=ALL | setters), "rights")[0] == "ok"
     found = examined(order, Doll(), "rights")
     assert [each.text.split()[4].rstrip(",") for each in found] == ["CAP_SETUID", "CAP_SETGID"]
+    verdict, text = one(order, Doll(have=ALL | setters, hidden=frozenset({"etc"})), "rights")
+    assert verdict == "problem"
+    assert f"nobody ({NOBODY}) cannot read {order.datastore}; change the group" in text
+    assert one(order, Doll(have=ALL | setters, hidden=None), "rights")[0] == "warning"
     verdict, text = one(replace(order, user="no-such-user"), Doll(), "rights")
     assert (verdict, text.partition(";")[0]) == ("problem", "there is no user no-such-user")
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from speaker.doctor.machine import Held, Process, ThisMachine
 from speaker.privileges.capabilities import Capability
+from speaker.privileges.users import User
+from tests.support import exposing
 from tests.support.routers import free_port
+from tests.support.unprivileged import PLACES, common_place, needs_root
 
 HERE = ThisMachine()
 
@@ -89,3 +93,14 @@ def test_the_kernel_shows_links_and_addresses() -> None:
     view = HERE.kernel(254, 12)
     assert "lo" in view.interfaces
     assert "127.0.0.1" in view.addresses
+
+
+@needs_root
+def test_what_a_user_cannot_read_is_found_out_as_that_user(tmp_path: Path) -> None:
+    with common_place() as place:
+        for name, mode in (("open", 0o644), ("closed", 0o600)):
+            (place / name).touch(mode)
+        found = HERE.unreadable(User.find("nobody"), [place, place / "open", place / "closed"])
+    # Where others may not run Python itself, nothing more can be found out.
+    hidden = any(exposing.hidden(each) is not None for each in PLACES)
+    assert found == ([Path(sys.executable)] if hidden else [place / "closed"])

@@ -7,14 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from speaker.cli.options import default_node, default_run_dir, find_datastore
-from speaker.control.protocol import ControlError
+from speaker.cli.options import default_node, default_run_dir, find_datastore, likely_run_dir
+from speaker.control.protocol import SOCKET_NAME, ControlError
 from tests.support.control import serving
 
 
 def test_root_runs_under_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert default_run_dir() == Path("/run/wren")
+
+
+def test_a_service_runs_where_its_manager_made_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/wren-a:/run/other")
+    assert default_run_dir() == Path("/run/wren-a")
+
+
+def test_a_command_means_ones_own_daemon_else_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, system = tmp_path / "own" / "wren", tmp_path / "system"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own.parent))
+    assert likely_run_dir(system) == own
+    for place, meant in ((system, system), (own, own)):
+        place.mkdir(parents=True)
+        (place / SOCKET_NAME).touch()
+        assert likely_run_dir(system) == meant
 
 
 def test_others_run_under_their_runtime_directory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from speaker.privileges.nursery import spawn
 
 run_dir, kernel, user, group = json.loads(sys.argv[1])
 try:
-    standing = settle(Wanted(Path(run_dir), kernel, user, group))
+    standing = settle(Wanted(Path(run_dir), "wren.sock", kernel, user, group))
 except SpeakerError as error:
     print(json.dumps({"refused": str(error)}))
     sys.exit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from speaker.errors import ConfigError
 from speaker.privileges.users import User, group_of, hand_over, name_of_group, name_of_user
-from tests.support.unprivileged import NOBODY, needs_root
+from tests.support.unprivileged import NOBODY, common_place, needs_root
 
 WHO = (NOBODY, NOBODY)
 
@@ -96,3 +97,19 @@ def test_directories_of_the_system_are_not_handed_over(place: str) -> None:
     with pytest.raises(ConfigError, match="--run-dir"):
         hand_over(Path(place), *WHO)
     assert owner(Path(place)) == before
+
+
+@needs_root
+def test_the_directory_of_a_daemon_that_runs_stays_its_own() -> None:
+    with common_place() as place:
+        hand_over(place, *WHO)
+        with socket.socket(socket.AF_UNIX) as daemon:
+            daemon.bind(str(place / "wren.sock"))
+            daemon.listen()
+            hand_over(place, *WHO, socket_name="wren.sock")
+            with pytest.raises(ConfigError, match=f"runs as nobody .* with --user {NOBODY}"):
+                hand_over(place, 0, 0, socket_name="wren.sock")
+            assert owner(place) == WHO
+        # It has gone, and left its socket.
+        hand_over(place, 0, 0, socket_name="wren.sock")
+        assert owner(place) == (0, 0)
