@@ -223,6 +223,7 @@ class Status:
             "password": password_view(peer),
             "tcpAO": tcp_ao_view(peer),
             "ttlSecurity": plan.ttl_security,
+            "bfd": self._router.watches.word(peer),
         }
         if plan.range:
             view["range"] = plan.range

@@ -212,6 +212,15 @@ class Watches:
         client = self._client
         return client.lacks(address) if client is not None and address in client.names else ""
 
+    def word(self, peer: Peer) -> str:
+        """Tell what BFD says of a peer; empty where nobody asks it."""
+        if not peer.plan.bfd:
+            return ""
+        lacks = self.lacks(peer.plan.address)
+        if lacks:
+            return f"not watched: {lacks}"
+        return "up" if peer.bfd_is_up else "down"
+
     def _watch_of(self, plan: PeerPlan) -> Watch | None:
         """Say how a peer is watched; None if it is not directly connected. RFC 5881 §2."""
         address, _, zone = plan.address.partition("%")

@@ -138,6 +138,7 @@ def show_peer(detail: PeerDetailView, zone: tzinfo | None = None) -> list[str]:
             ("password", _password(item["password"], zone)),
             ("TCP-AO", _tcp_ao(item["tcpAO"])),
             ("distance", _distance(item["ttlSecurity"])),
+            ("BFD", item["bfd"]),
         ],
         indent="  ",
     )

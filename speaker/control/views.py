@@ -110,8 +110,9 @@ class PeerView(TypedDict):
     table, ``why`` a sentence that says why the session is not up (empty for one that is),
     ``nextTry`` the seconds to the next attempt (none where we only wait), ``families`` has keys
     such as ``ipv4 unicast``, ``ttlSecurity`` is how many hops away the peer may be (0: any), and
-    ``tcpAO`` says by which keys the session is signed (none without). A peer that nobody names has
-    the ``range`` it was accepted from.
+    ``tcpAO`` says by which keys the session is signed (none without). ``bfd`` is what BFD says,
+    ``up`` or ``down``, or why it does not watch; empty where it is not asked. A peer that nobody
+    names has the ``range`` it was accepted from.
     """
 
     name: str
@@ -136,6 +137,7 @@ class PeerView(TypedDict):
     password: PasswordView
     tcpAO: TcpAoView | None
     ttlSecurity: int
+    bfd: str
     range: NotRequired[str]
 
 

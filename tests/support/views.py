@@ -32,6 +32,7 @@ def peer_view(address: str, **changed: Any) -> PeerView:
         "password": {"configured": False, "inUseSince": None, "changes": False, "secret": ""},
         "tcpAO": None,
         "ttlSecurity": 0,
+        "bfd": "",
     }
     assert changed.keys() <= view.keys() | {"range"}
     return cast(PeerView, view | changed)
