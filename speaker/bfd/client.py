@@ -148,7 +148,10 @@ class BfdClient:
     async def leave(self) -> None:
         """Be gone, and let the process go on for as long as each `Watch` says."""
         # Its answer says that it has heard everything, and that the first packets of that are sent.
-        await self.show()
+        shown = await self.show()
+        keep = max((watch.keep or 0.0 for watch in self._watches.values()), default=0.0)
+        if keep and shown is not None and shown["process"]["outlives"]:
+            log.bfd_process_left(shown["process"]["pid"], keep)
         if self._served is not None:
             self._served.cancel()
             with suppress(asyncio.CancelledError):

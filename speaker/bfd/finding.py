@@ -96,12 +96,13 @@ class Finder:
             log.bfd_process_adopted(told["pid"])
             return former
         try:
-            # It goes on meanwhile.
             found = await self._start()
-        finally:
-            given = await _give(former)
+        except OSError:
+            # It goes on meanwhile.
+            former.writer.close()
+            raise
+        found.formers = await _give(former)
         log.bfd_process_replaced(told["pid"], str(told["version"]))
-        found.formers = given
         return found
 
     async def _call(self) -> Found | None:

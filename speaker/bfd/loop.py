@@ -247,6 +247,7 @@ class Loop:
             "sessions": [session_as_json(w) for w in watching if w.ends_at is None],
             "process": {
                 "pid": os.getpid(),
+                "outlives": self._door is not None,
                 "spared": watching.spared,
                 "lateness": self._lateness,
                 "latenessBounds": LATENESS,

@@ -115,6 +115,8 @@ def show_process(process: BfdProcessView) -> str:
             f", half of them within {usual}, 99 % within {seldom},"
             f" the last of all {process['latest'] * 1000:.1f}ms late"
         )
+    if not process["outlives"]:
+        words.append("it ends with the daemon")
     if process["spared"]:
         words.append(f"{process['spared']} times a peer's packet lay unread, which cost nothing")
     unread = process["unread"]

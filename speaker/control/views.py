@@ -486,6 +486,7 @@ class BfdSessionView(TypedDict):
 class BfdProcessView(TypedDict):
     """The process that sends and hears the packets of BFD.
 
+    ``outlives`` says whether it goes on while the daemon restarts.
     ``lateness`` counts how late it ran, by the upper ends ``latenessBounds`` in seconds, and
     ``latest`` is the most of it; ``spared`` counts how often a peer's packet lay unread when its
     detection time was over, which hurt nobody. ``unread`` are packets that the kernel dropped since
@@ -494,6 +495,7 @@ class BfdProcessView(TypedDict):
     """
 
     pid: int
+    outlives: bool
     spared: int
     lateness: list[int]
     latenessBounds: list[float]

@@ -26,6 +26,17 @@ def bfd_process_adopted(pid: int) -> None:
     )
 
 
+def bfd_process_left(pid: int, seconds: float) -> None:
+    """We end, and the BFD process goes on for the next run."""
+    say(
+        logging.INFO,
+        "bfd_process_left",
+        f"BFD process {pid} watches on for the next run, for {seconds:.0f} s at the most",
+        pid=pid,
+        seconds=seconds,
+    )
+
+
 def bfd_process_replaced(pid: int, version: str) -> None:
     """The BFD process of an earlier run is of another version: a new one has its sessions."""
     say(

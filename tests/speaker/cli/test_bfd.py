@@ -10,6 +10,7 @@ from speaker.control.views import BfdProcessView, BfdSessionView
 
 PROCESS: BfdProcessView = {
     "pid": 47,
+    "outlives": True,
     "spared": 0,
     "lateness": [5, 0, 0, 0, 0, 0],
     "latenessBounds": [0.001, 0.005, 0.02, 0.1, 0.5],
@@ -94,6 +95,11 @@ def test_lateness_is_told_by_the_histogram() -> None:
 def test_a_share_beyond_the_histogram_is_the_latest() -> None:
     late: BfdProcessView = {**PROCESS, "lateness": [1, 0, 0, 0, 0, 9], "latest": 0.6}
     assert late_at_most(late, 0.5) == "600.0ms"
+
+
+def test_a_process_that_ends_with_the_daemon_says_so() -> None:
+    """As in a container: peers know it by the C bit."""
+    assert show_process({**PROCESS, "outlives": False}) == f"{WOKE}; it ends with the daemon"
 
 
 def test_a_process_that_has_never_slept_is_not_late() -> None:
