@@ -80,7 +80,7 @@ def test_sessions_hold_while_the_speaker_ingests_and_stands_still(
     with crowd(tmp_path / "datastore", 20, 4) as made, fed(made, 100_000):
         meter = Meter(made)
         stand_still(made, 2.0)
-        assert made.falls() == {}
+        assert made.falls() == {}, meter.figures()
         tell(meter.figures())
 
 
@@ -90,7 +90,7 @@ def test_junk_takes_no_session_down(tmp_path: Path, tell: Callable[[str], None])
         meter = Meter(made)
         with junk(made, 20_000):
             time.sleep(2.0)  # that long it pours
-        assert made.falls() == {}
+        assert made.falls() == {}, meter.figures()
         process = made.shown()["process"]
         assert process["unread"]["junk"] > 1000
         assert process["unread"]["ours"] == 0
@@ -111,7 +111,7 @@ def test_220_sessions_hold_for_five_minutes_beside_a_million_prefixes(
             while time.monotonic() < end:
                 stand_still(made, 2.0)
                 time.sleep(15.0)
-                assert made.falls() == {}
+                assert made.falls() == {}, meter.figures()
             tell(f"beside a million prefixes: {meter.figures()}")
 
 
@@ -124,6 +124,6 @@ def test_50000_packets_of_junk_a_second_take_none_of_220_sessions_down(
         meter = Meter(made)
         with junk(made, 50_000):
             time.sleep(10.0)
-        assert made.falls() == {}
+        assert made.falls() == {}, meter.figures()
         assert made.up() == 220
         tell(f"beside junk: {meter.figures()}")
