@@ -9,9 +9,10 @@ Paths that lead through the same next hops are one *way* (`speaker.sharing`), an
 one object for it which all their routes name. When the way to a next hop changes (`moved`), or one
 of several equal next hops dies or its peer goes (`lost`), or a peer's weight is changed
 (`balance`), the kernel is told of the ways that are concerned, one message each, before any prefix
-is decided again. That is never wrong: of equal paths
-those that are left are still what each prefix has. The decisions follow and find, as a rule, that
-everything is as it should be; a route without another path waits for its decision.
+is decided again. That is never wrong: of equal paths those that are left are still what each prefix
+has, and a peer stands in for another one only if it has a path to all that the other had. The
+decisions follow and find, as a rule, that everything is as it should be; a route without another
+path waits for its decision.
 
 Routes that came from the kernel are never given back to it.
 
@@ -38,6 +39,7 @@ from speaker.kernel.routes import Forwarding, RouteKind
 from speaker.kernel.thread import Kernel
 from speaker.rib.loc_rib import Delta, LocRib
 from speaker.rib.room import compacted
+from speaker.rib.standing_in import stand_in
 from speaker.sharing import Members
 
 Batch = list[tuple[Forwarding | None, list[Nlri]]]
@@ -246,6 +248,26 @@ class FibSink:
             dead.difference_update(others())
             self._regroup(dead, dead)
             self.forget()
+        self._stand_in(source, others)
+
+    def _stand_in(self, source: Source, others: Callable[[], Iterable[NextHop]]) -> None:
+        """Let routes that a peer alone told go by another one that has paths to all of them."""
+        for family, loc_rib in self._loc_ribs.items():
+            # The node's own policy may keep a prefix off one way and not off another.
+            if family.safi != Safi.UNICAST or self._builtin(family) is not None:
+                continue
+            found = stand_in(loc_rib.tables, source)
+            if found is None:
+                continue
+            into = self._lead(Members.of(family.afi, False, {found.instead: 1}))
+            gone = found.gone.difference(others())
+            for members, number in list(self._ways.items()):
+                alone = members.afi is family.afi and members.next_hops <= gone
+                if alone and into is not None and into.way and not members.tunnel:
+                    del self._ways[members]
+                    self._kernel.merge(family.afi, number, into)
+                    self._kernel.hurry()
+                    self.forget()
 
     def _regroup(self, concerned: Set[NextHop], dead: Collection[NextHop]) -> None:
         urgent = False

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
@@ -136,6 +136,11 @@ class LocRib:
     def compact(self) -> None:
         """Take no more room than what is left needs."""
         self.best = compacted(self.best)
+
+    @property
+    def tables(self) -> Collection[Candidates]:
+        """What all sources offer."""
+        return self._tables
 
     def attach(self, table: Candidates) -> None:
         """Take a source's table into account from now on."""

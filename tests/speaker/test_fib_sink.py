@@ -332,9 +332,42 @@ def test_of_two_next_hops_one_dies_and_the_set_becomes_the_other() -> None:
 def test_a_peer_that_goes_takes_its_next_hop_out_of_the_sets() -> None:
     bench = Bench()
     one, other = both(bench)
+    bench.announce(one, "10.3.0.0/16")
     bench.sink.lost(one.source, lambda: [other.next_hop])
     bench.sink.lost(one.source, lambda: [other.next_hop])
     assert bench.kernel.moves == ["3 is 2 10.0.3.9 dev eth3"]
+
+
+def worse(bench: Bench, *prefixes: str) -> tuple[Path, Path]:
+    """Give two prefixes a path of one peer, and some a worse one of another peer."""
+    one, other = from_peer("a", 2), from_peer("b", 3, path=(1, 2, 3))
+    bench.announce(one, "10.1.0.0/16", "10.2.0.0/16")
+    bench.announce(other, *prefixes)
+    return one, other
+
+
+def test_a_peer_with_paths_to_all_stands_in_for_one_that_goes() -> None:
+    bench = Bench()
+    one, other = worse(bench, "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+    bench.sink.lost(one.source, lambda: [other.next_hop])
+    assert bench.kernel.moves == ["1 is 2 10.0.3.9 dev eth3"]
+    # The decisions find everything so.
+    bench.withdraw("a", "10.1.0.0/16", "10.2.0.0/16")
+    assert set(bench.seen().values()) == {"10.0.3.9 dev eth3"}
+
+
+def test_nobody_stands_in_for_a_next_hop_that_another_peer_tells() -> None:
+    bench = Bench()
+    one, other = worse(bench, "10.1.0.0/16", "10.2.0.0/16")
+    bench.sink.lost(one.source, lambda: [other.next_hop, one.next_hop])
+    assert bench.kernel.moves == []
+
+
+def test_nobody_stands_in_where_the_nodes_own_policy_decides_about_each_prefix() -> None:
+    bench = Bench(calico())
+    one, other = worse(bench, "10.1.0.0/16", "10.2.0.0/16")
+    bench.sink.lost(one.source, lambda: [other.next_hop])
+    assert bench.kernel.moves == []
 
 
 def test_a_peer_that_goes_changes_nothing_where_another_tells_its_next_hop() -> None:
