@@ -125,6 +125,7 @@ UNTOLD: BfdSessionView = {
     "sent": None,
     "late": None,
     "gaps": [],
+    "silence": None,
     "discarded": {},
     "echoIntervalUs": 0,
     "echoed": 0,

@@ -34,6 +34,7 @@ class Watched:
         downs: how often it has left Up.
         received, sent: packets.
         gaps: silences of the peer while Up, by `GAPS`, the last for all longer ones.
+        silence: seconds for which the peer was not heard when it was given up last.
         ends_at: when it is forgotten; None unless it is taken away.
         keep: seconds for which it goes on without a speaker.
         echo_trouble: why the peer was not told that it may send echo packets; empty if it was, or
@@ -50,7 +51,7 @@ class Watched:
     __slots__ = (
         *("watch", "session", "sender", "since", "downs", "received", "sent", "gaps", "ends_at"),
         *("is_proven", "scheduled", "last_received", "interval", "way", "key"),
-        *("keep", "orphaned_until", "independent", "echo_trouble", "echoed", "echo_due"),
+        *("silence", "keep", "orphaned_until", "independent", "echo_trouble", "echoed", "echo_due"),
     )
 
     def __init__(self, watch: Watch, discriminator: int, since: float, sequence: int) -> None:
@@ -60,6 +61,7 @@ class Watched:
         self.since = since
         self.downs = self.received = self.sent = 0
         self.gaps = [0] * (len(GAPS) + 1)
+        self.silence: float | None = None
         self.ends_at: float | None = None
         self.keep = 0.0
         self.orphaned_until: float | None = None
@@ -167,6 +169,7 @@ def session_as_json(watched: Watched) -> dict[str, Any]:
         "sent": watched.sent,
         "late": watched.late,
         "gaps": list(watched.gaps),
+        "silence": watched.silence,
         "discarded": {reason.value: number for reason, number in session.discards.items()},
         "echoIntervalUs": watch.settings.required_min_echo_rx_us,
         "echoed": watched.echoed,

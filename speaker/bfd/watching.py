@@ -331,6 +331,9 @@ class Watching:
         watched.downs += moved.old is BfdState.UP
         if moved.new is BfdState.UP:
             watched.last_received = None
+        elif moved.old is BfdState.UP and watched.session.remote is None:
+            heard = watched.last_received
+            watched.silence = None if heard is None else self._clock() - heard
         if watched.ends_at is None and self._by_name.get(watched.watch.name) is watched:
             self._tell(watched)
 

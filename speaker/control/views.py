@@ -446,8 +446,9 @@ class BfdSessionView(TypedDict):
     Intervals and times are microseconds, ``since`` seconds since the epoch. ``txIntervalUs``,
     ``rxIntervalUs`` and ``detectionTimeUs`` are what both ends have agreed; what the peer told is
     null before it has told anything. ``late`` counts packets that came more than half an interval
-    after they were due, ``gaps`` silences by ``gapBounds`` of the process. What who watches does
-    not tell is null, too.
+    after they were due, ``gaps`` silences by ``gapBounds`` of the process; ``silence`` says for how
+    many seconds the peer was not heard when it was given up last. What who watches does not tell is
+    null, too.
     """
 
     name: str
@@ -476,6 +477,7 @@ class BfdSessionView(TypedDict):
     sent: int | None
     late: int | None
     gaps: list[int]
+    silence: float | None
     discarded: dict[str, int]
     echoIntervalUs: int
     echoed: int

@@ -275,9 +275,18 @@ def test_the_next_speaker_may_watch_a_session_no_more() -> None:
 def test_silence_is_told() -> None:
     world = World(WATCH)
     watched = world.come_up()
+    world.hear(world.up(watched))
     world.wait(0.4)
     assert world.told[-1] == ("a", BfdState.DOWN)
     assert watched.downs == 1
+    assert watched.silence == pytest.approx(0.3)
+
+
+def test_a_peer_that_says_so_itself_was_not_silent() -> None:
+    world = World(WATCH)
+    watched = world.come_up()
+    world.hear(replace(world.up(watched), state=BfdState.DOWN))
+    assert (watched.downs, watched.silence) == (1, None)
 
 
 @pytest.mark.parametrize("halted", ["asleep", "awake"])
