@@ -94,8 +94,8 @@ UserOption = Annotated[
     str | None,
     typer.Option(
         "--user",
-        metavar="NAME",
-        help="The user that the daemon is to be; root starts it.",
+        metavar="USER[:GROUP]",
+        help="The user that the daemon is to be, by name or number; root starts it.",
         show_default="who starts it",
     ),
 ]

@@ -44,22 +44,29 @@ class User:
     groups: tuple[int, ...]
 
     @classmethod
-    def find(cls, name: str) -> User:
-        """Find a user by name or number.
+    def find(cls, text: str) -> User:
+        """Find a user by name or number; ``USER:GROUP`` names its first group too.
+
+        A number needs no entry in the system's files: containers rarely have one.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none of that name.
         """
+        name, _, group = text.partition(":")
         try:
             entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
         except (KeyError, OverflowError):
-            raise ConfigError(
-                f"there is no user {name}",
-                f"make it with 'useradd --system --shell /usr/sbin/nologin {name}',"
-                " or name another one with --user",
-            ) from None
-        uid, gid = entry.pw_uid, entry.pw_gid
-        return cls(entry.pw_name, uid, gid, entry.pw_dir, groups_of(uid, gid))
+            uid = _number(name)
+            if uid is None:
+                raise ConfigError(
+                    f"there is no user {name}",
+                    f"make it with 'useradd --system --shell /usr/sbin/nologin {name}',"
+                    " or name another one with --user",
+                ) from None
+            gid = group_of(group) if group else uid
+            return cls(name, uid, gid, "/", (gid,))
+        gid = group_of(group) if group else entry.pw_gid
+        return cls(entry.pw_name, entry.pw_uid, gid, entry.pw_dir, groups_of(entry.pw_uid, gid))
 
     @property
     def is_this_process(self) -> bool:
@@ -71,18 +78,25 @@ class User:
 
 
 def group_of(name: str) -> int:
-    """Find a group by name or number.
+    """Find a group by name or number; a number needs no entry.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none of that name.
     """
+    gid = _number(name)
+    if gid is not None:
+        return gid
     try:
-        return (grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)).gr_gid
-    except (KeyError, OverflowError):
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
         raise ConfigError(
-            f"there is no group {name}",
-            f"make it with 'groupadd --system {name}', or name another one with --control-group",
+            f"there is no group {name}", f"make it with 'groupadd --system {name}', or name another"
         ) from None
+
+
+def _number(text: str) -> int | None:
+    """Read the number of a user or group; None if it is none. The last one stands for nobody."""
+    return int(text) if text.isdecimal() and int(text) < 2**32 - 1 else None
 
 
 def groups_of(uid: int, gid: int) -> tuple[int, ...]:

@@ -30,7 +30,21 @@ def test_users_and_groups_go_by_name_or_number() -> None:
     assert (name_of_user(4242424), name_of_group(4242424)) == ("user 4242424", "4242424")
 
 
-@pytest.mark.parametrize("name", ["no-such-one", "4242424", str(1 << 40)])
+def test_a_number_needs_no_entry_and_a_group_may_be_named() -> None:
+    """In a container there is hardly any."""
+    found = User.find("4242424")
+    assert (found.uid, found.gid, found.groups, str(found)) == (
+        *(4242424, 4242424),
+        (4242424,),
+        "4242424 (4242424)",
+    )
+    assert User.find("4242424:7").gid == group_of("7") == 7
+    assert (User.find("nobody:root").uid, User.find("nobody:root").gid) == (NOBODY, 0)
+    with pytest.raises(ConfigError, match="there is no group no-such-one"):
+        User.find("nobody:no-such-one")
+
+
+@pytest.mark.parametrize("name", ["no-such-one", "", str(2**32 - 1), str(1 << 40)])
 def test_who_is_not_there_is_said_so(name: str) -> None:
     with pytest.raises(ConfigError, match=f"there is no user {name}"):
         User.find(name)
