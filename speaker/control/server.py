@@ -33,6 +33,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+from speaker import log
 from speaker.control.access import RESTRICTED, Access, Caller
 from speaker.control.protocol import MAX_REQUEST, ControlError, Passed, decode_line, encode_line
 
@@ -132,7 +133,7 @@ class ControlServer:
         try:
             caller = _caller(writer)
             if self._access.may_change(caller):
-                await self._serve_all(reader, writer, None)
+                await self._serve_all(reader, writer, caller)
             else:
                 await self._serve_guest(reader, writer, caller)
         except (ConnectionError, TimeoutError):
@@ -154,12 +155,12 @@ class ControlServer:
             self._guests -= 1
 
     async def _serve_all(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Caller | None
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller
     ) -> None:
         if len(self._clients) > MAX_CLIENTS:
             await self._turn_away(reader, writer)
             return
-        while await self._serve_request(reader, writer, guest):
+        while await self._serve_request(reader, writer, caller):
             pass
 
     async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -171,7 +172,7 @@ class ControlServer:
         await self._send(writer, _refusal(ControlError("too many clients", "try again")))
 
     async def _serve_request(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Caller | None
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller
     ) -> bool:
         """Answer the next request; tell whether there may be another one."""
         try:
@@ -182,19 +183,15 @@ class ControlServer:
             await self._send(writer, _refusal(too_long))
             return False
         if line.strip():
-            await self._answer(line, writer, guest)
+            await self._answer(line, writer, caller)
         return bool(line)
 
-    async def _answer(
-        self, line: bytes, writer: asyncio.StreamWriter, guest: Caller | None
-    ) -> None:
+    async def _answer(self, line: bytes, writer: asyncio.StreamWriter, caller: Caller) -> None:
         try:
             request = decode_line(line)
             command = request.pop("command", None)
             handler = self._handler(command)
-            may_look = self._access.everybody_looks and command in self._looks
-            if guest is not None and not may_look:
-                raise self._access.refusal(guest, command)
+            self._permit(command, caller)
             result = handler(request)
             if inspect.isawaitable(result):
                 result = await result
@@ -210,6 +207,19 @@ class ControlServer:
             await self._send(writer, {"ok": True, "end": True})
         except ControlError as error:
             await self._send(writer, _refusal(error))
+
+    def _permit(self, command: str, caller: Caller) -> None:
+        """Let somebody give a command; whatever is no look is told to the log.
+
+        Raises:
+            ControlError: he may not.
+        """
+        is_look = command in self._looks
+        if self._access.may_change(caller):
+            if not is_look:
+                log.ordered(command, str(caller), caller.pid)
+        elif not (is_look and self._access.everybody_looks):
+            raise self._access.refusal(caller, command)
 
     def _handler(self, command: object) -> Handler:
         handler = self._handlers.get(command) if isinstance(command, str) else None

@@ -117,6 +117,18 @@ def still_there(pid: int) -> None:
     )
 
 
+def ordered(command: str, who: str, pid: int) -> None:
+    """Somebody has given a command that changes something."""
+    say(
+        logging.INFO,
+        "ordered",
+        f"'{command}' is asked for by {who}, process {pid}",
+        command=command,
+        who=who,
+        pid=pid,
+    )
+
+
 def handing_over(pid: object) -> None:
     """Another process takes this one's place."""
     say(logging.INFO, "handing_over", f"handing over to process {pid}", pid=pid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -88,10 +89,15 @@ def fine(path: Path, uid: int, groups: list[int], *commands: str) -> list[bool]:
 
 @needs_root
 @pytest.mark.parametrize("groups", [[7], [NOBODY, 7], [NOBODY, *range(1, 120), 7]])
-def test_members_of_the_group_may_change_things(groups: list[int]) -> None:
+def test_members_of_the_group_may_change_things_and_are_logged(
+    groups: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "wren")
     with served(Access(7)) as path:
         assert path.stat().st_gid == 7
         assert fine(path, NOBODY, groups, "status", "drain") == [True, True]
+    [told] = [line for line in caplog.messages if "is asked for by" in line]
+    assert told.startswith(f"'drain' is asked for by nobody ({NOBODY}), process ")
 
 
 @needs_root
