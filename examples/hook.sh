@@ -20,7 +20,7 @@ case "$WREN_EVENT $WREN_NEW" in
 "bfd down")
     # Not when the router has ended BFD on purpose.
     [ "$WREN_FAILED" = 1 ] || exit 0
-    echo "$WREN_TIME $WREN_NODE: $WREN_PEER is gone: $WREN_REASON" >/dev/kmsg 2>/dev/null || true
+    logger -t wren-hook "$WREN_TIME $WREN_NODE: $WREN_PEER is gone: $WREN_REASON" || true
     [ -z "$PAGER" ] || curl --fail --silent --show-error --max-time 20 --data-binary @- "$PAGER"
     ;;
 esac

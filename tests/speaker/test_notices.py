@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from speaker.notices import QUEUE, Notice, Notices, NoticesLost, SessionDown
+from speaker.notices import QUEUE, BfdChanged, Notice, Notices, NoticesLost, SessionDown
 from tests.support.routers import on_both_loops
 
 
@@ -25,6 +25,19 @@ async def test_every_follower_hears_everything_from_then_on() -> None:
     assert [notice async for notice in first] == [down(1), down(2)]
     assert [notice async for notice in second] == [down(1), down(2)]
     assert not notices.wants(SessionDown)
+
+
+@on_both_loops
+async def test_a_follower_may_want_some_kinds_alone() -> None:
+    notices = Notices()
+    follower = notices.follow(BfdChanged, NoticesLost)
+    assert notices.wants(BfdChanged)
+    assert not notices.wants(SessionDown)
+    seen = BfdChanged("192.0.2.1", ("tor",), True, False, "")
+    for notice in (down(1), seen, down(2)):
+        notices.tell(notice)
+    notices.close()
+    assert [notice async for notice in follower] == [seen]
 
 
 @on_both_loops
