@@ -27,7 +27,7 @@ from typing import TypeAlias
 from fsm.events import Side
 from fsm.messages import Message
 from fsm.negotiation import Negotiated
-from fsm.notifications import Notification
+from fsm.notifications import Cease, Code, Notification
 from fsm.state import State
 
 
@@ -58,6 +58,15 @@ class DownReason:
     def communication(self) -> str | None:
         """What the operator of the end that said so wrote; safe to print. RFC 9003 §2."""
         return self.notification.communication if self.notification else None
+
+    @property
+    def is_collision(self) -> bool:
+        """The connection ended only because another was kept. RFC 4271 §6.8."""
+        said = self.notification
+        return said is not None and (said.code, said.subcode) == (
+            Code.CEASE,
+            Cease.CONNECTION_COLLISION_RESOLUTION,
+        )
 
     @property
     def is_hard_reset(self) -> bool:

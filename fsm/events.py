@@ -128,6 +128,23 @@ class AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment(StartEven
     number = 7
 
 
+AUTOMATIC_STARTS = (
+    AutomaticStart
+    | AutomaticStartWithPassiveTcpEstablishment
+    | AutomaticStartWithDampPeerOscillations
+    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
+)
+DAMPED_STARTS = (
+    AutomaticStartWithDampPeerOscillations
+    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
+)
+PASSIVE_STARTS = (
+    ManualStartWithPassiveTcpEstablishment
+    | AutomaticStartWithPassiveTcpEstablishment
+    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AutomaticStop(Event):
     """The router itself ends the session, and may start it again after the IdleHoldTimer.

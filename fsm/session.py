@@ -55,10 +55,10 @@ from fsm.effects import (
     StateChanged,
 )
 from fsm.events import (
-    AutomaticStart,
-    AutomaticStartWithDampPeerOscillations,
+    AUTOMATIC_STARTS,
+    DAMPED_STARTS,
+    PASSIVE_STARTS,
     AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment,
-    AutomaticStartWithPassiveTcpEstablishment,
     AutomaticStop,
     BfdDown,
     BfdUp,
@@ -67,7 +67,6 @@ from fsm.events import (
     ConnectionEvent,
     Event,
     IdleHoldTimerExpires,
-    ManualStartWithPassiveTcpEstablishment,
     ManualStop,
     NotifMsg,
     OpenCollisionDump,
@@ -89,22 +88,6 @@ from fsm.timers import Timer, Timers, jittered
 __all__ = ["Session", "SessionConfig"]
 
 _BACK_OFF_FACTOR = 2
-
-_AUTOMATIC = (
-    AutomaticStart
-    | AutomaticStartWithPassiveTcpEstablishment
-    | AutomaticStartWithDampPeerOscillations
-    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
-)
-_DAMPED = (
-    AutomaticStartWithDampPeerOscillations
-    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
-)
-_PASSIVE = (
-    ManualStartWithPassiveTcpEstablishment
-    | AutomaticStartWithPassiveTcpEstablishment
-    | AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment
-)
 
 
 class Session:
@@ -306,14 +289,14 @@ class Session:
 
         Events 6 and 7 do wait: they are for a session that is damped (RFC 4271 §8.1.2).
         """
-        if isinstance(event, _AUTOMATIC) and not self.config.allow_automatic_start:
+        if isinstance(event, AUTOMATIC_STARTS) and not self.config.allow_automatic_start:
             return []
-        if self._is_started and (not self.is_holding or isinstance(event, _DAMPED)):
+        if self._is_started and (not self.is_holding or isinstance(event, DAMPED_STARTS)):
             return []
         self._is_started = True
         self.stop = None
-        self._listens_first = isinstance(event, _PASSIVE)
-        if not isinstance(event, _DAMPED):
+        self._listens_first = isinstance(event, PASSIVE_STARTS)
+        if not isinstance(event, DAMPED_STARTS):
             self._wait = 0.0
         self._is_bare = False
         return self._begin(event, now, chance)
@@ -508,7 +491,7 @@ class Session:
                     self.last_down = self.last_attempt = reason
                 case AttemptFailed(reason=reason):
                     self.last_attempt = reason
-                    if not _is_collision(reason):
+                    if not reason.is_collision:
                         self.last_down = reason
                 case _:
                     pass
@@ -519,12 +502,3 @@ class Session:
             self._wait = 0.0
         self.established_since = None
         self._is_bare = False
-
-
-def _is_collision(reason: DownReason) -> bool:
-    """Whether a connection ended only because another was kept."""
-    said = reason.notification
-    return said is not None and (said.code, said.subcode) == (
-        Code.CEASE,
-        Cease.CONNECTION_COLLISION_RESOLUTION,
-    )
