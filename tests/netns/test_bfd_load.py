@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.netns.test_floods import program, said
-from tests.support.bfd_crowd import FEEDER, SENDER, WREN, Crowd, Meter, crowd, ends
+from tests.support.bfd_crowd import FEEDER, PATIENT, SENDER, WREN, Crowd, Meter, crowd, ends
 from tests.support.netns import needs_namespaces
 from tests.support.pairs import becomes
 
@@ -77,7 +77,7 @@ def junk(crowd: Crowd, rate: int) -> Iterator[None]:
 def test_sessions_hold_while_the_speaker_ingests_and_stands_still(
     tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
-    with crowd(tmp_path / "datastore", 20, 4) as made, fed(made, 100_000):
+    with crowd(tmp_path / "datastore", 20, 4, PATIENT) as made, fed(made, 100_000):
         meter = Meter(made)
         stand_still(made, 2.0)
         assert made.falls() == {}, meter.figures()
@@ -86,7 +86,7 @@ def test_sessions_hold_while_the_speaker_ingests_and_stands_still(
 
 @pytest.mark.timeout(180)
 def test_junk_takes_no_session_down(tmp_path: Path, tell: Callable[[str], None]) -> None:
-    with crowd(tmp_path / "datastore", 20, 4) as made:
+    with crowd(tmp_path / "datastore", 20, 4, PATIENT) as made:
         meter = Meter(made)
         with junk(made, 20_000):
             time.sleep(2.0)  # that long it pours
