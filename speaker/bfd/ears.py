@@ -1,8 +1,9 @@
 """The sockets that packets come in by: three for each family and kind, which the kernel fills.
 
-What has a discriminator of ours is read wholly whenever something is there. All else (`sorting`) is
-read so much at a time and no more, whatever comes; the kernel drops the rest when the small buffers
-of it are full, and counts. So a flood costs the process little and the peers nothing.
+What has a discriminator of ours is read whenever something is there, and wholly before anybody is
+missed. All else (`sorting`) is read so much at a time and no more, whatever comes; the kernel drops
+the rest when the small buffers of it are full, and counts. So a flood costs the process little and
+the peers nothing.
 
 Standards: RFC 5881 §4; RFC 5883 §5.
 """
@@ -22,8 +23,11 @@ from speaker.bfd.sorting import Kind, sort
 BUFFERS = {Kind.OURS: 1 << 20, Kind.FIRST: 1 << 18, Kind.JUNK: 1 << 15}
 """Octets that wait to be read; a packet counts for about 800."""
 
-BUDGETS = {Kind.OURS: 4096, Kind.FIRST: 100, Kind.JUNK: 10}
-"""Packets that are read of a socket at once: all that its buffer holds, or so many."""
+BUDGETS = {Kind.OURS: 512, Kind.FIRST: 100, Kind.JUNK: 10}
+"""Packets that are read of a socket before time passes: we have to send, too."""
+
+ALL = 4096
+"""More packets than wait at any socket."""
 
 REST = 0.05
 """Seconds until more is read of strangers than so many packets."""
@@ -197,7 +201,10 @@ class Ears:
         """Read what waits at sockets that are ready, of strangers only so much."""
         for key, _ in ready:
             ear = key.data
-            if isinstance(ear, Ear) and self._read(ear) and ear.kind is not Kind.OURS:
+            if not isinstance(ear, Ear):
+                continue
+            is_more = self._read(ear, BUDGETS[ear.kind])
+            if is_more and ear.kind is not Kind.OURS:
                 self._selector.unregister(ear)
                 self._resting.append(ear)
                 self._rest_until = now + REST
@@ -212,11 +219,11 @@ class Ears:
     def hear_all(self) -> None:
         """Read all that waits and has a discriminator of ours."""
         for ears in self._groups.values():
-            self._read(ears[0])
+            self._read(ears[0], ALL)
 
-    def _read(self, ear: Ear) -> bool:
-        """Read a socket; tell whether there may be more."""
-        for _ in range(BUDGETS[ear.kind]):
+    def _read(self, ear: Ear, budget: int) -> bool:
+        """Read so much of a socket; tell whether there may be more."""
+        for _ in range(budget):
             try:
                 raw = ear.receive()
             except OSError as error:
