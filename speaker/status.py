@@ -287,6 +287,8 @@ def _info(peer: Peer) -> str:
         return "Keys cannot be set" if peer.plan.tcp_ao else "Password cannot be set"
     if not session.is_started and session.stop is not None:
         return "Administratively down"
+    if session.waits_for_bfd:
+        return "Waits for BFD"
     reason = session.last_attempt
     if reason is None or not explanation.cause:
         return ""

@@ -170,6 +170,7 @@ async def test_a_strict_session_waits_for_bfd_and_others_do_not() -> None:
         router, _ = await router_in(town)
         await be_strict(router, 0.0)
         assert is_waiting(router)
+        assert "Waits for BFD" in {peer["info"] for peer in Status(router, 0).status()["peers"]}
         await town.join(12)
         router.watches.heed(UP)
         assert not is_waiting(router)

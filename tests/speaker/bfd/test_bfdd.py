@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from fsm.bfd import Authentication, AuthType, Settings
 from speaker.bfd.bfdd import Bfdd
 from speaker.bfd.bfdd_words import (
     ADD,
+    DELETE,
     HEADER,
     LONGEST,
     NOTIFY,
@@ -175,6 +178,31 @@ def test_who_is_no_bfdd_is_not_believed(octets: bytes) -> None:
 def test_what_is_no_object_is_not_believed(body: bytes) -> None:
     with pytest.raises(ValueError):
         read_body(body)
+
+
+@pytest.mark.asyncio
+async def test_a_restart_leaves_those_whose_peers_keep_our_routes(tmp_path: Path) -> None:
+    heard: list[tuple[int, dict[str, Any]]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                length, _, kind = read_header(await reader.readexactly(HEADER.size))
+                body = await reader.readexactly(length)
+                heard.append((kind, {} if kind == NOTIFY else read_body(body)))
+        writer.close()
+
+    path = tmp_path / "bfdd.sock"
+    bfdd = Bfdd(lambda verdict: None, str(path))
+    stays, goes = replace(LEFT, keep=130.0), Watch("goes", "10.0.0.3", keep=0.0)
+    async with await asyncio.start_unix_server(serve, path):
+        bfdd.watch(stays)
+        bfdd.watch(goes)
+        await until(lambda: len(heard) == 3)
+        assert [kind for kind, _ in heard] == [ADD, ADD, NOTIFY]
+        await bfdd.leave()
+        await until(lambda: len(heard) == 4)
+    assert heard[3] == (DELETE, session_json(goes))
 
 
 @pytest.mark.asyncio

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fsm.capabilities import (
     AddPath,
+    BfdStrict,
     Capability,
     EnhancedRouteRefresh,
     ExtendedMessage,
@@ -207,6 +208,7 @@ _long_lived = _with_families(st.tuples(st.booleans(), st.integers(0, 0xFFFFFF)))
 ONCE: list[st.SearchStrategy[Capability]] = [
     st.just(RouteRefreshCapability()),
     st.just(EnhancedRouteRefresh()),
+    st.just(BfdStrict()),
     st.just(ExtendedMessage()),
     st.builds(
         GracefulRestart,
