@@ -29,6 +29,7 @@ from speaker.config.peerplan import PeerPlan
 from speaker.config.secrets import Secret
 from speaker.config.tcp_ao import MasterKey
 from speaker.net import sockopts, tcp_ao
+from speaker.net.held_keys import held_places
 
 _OPTMEM: Final = Path("/proc/sys/net/core/optmem_max")
 KEY_SIZE: Final = 144
@@ -117,6 +118,11 @@ class Admission:
 
     def prepare(self, door: socket.socket) -> None:
         """Ask it of a socket that is about to be accepted from, wherever it comes from."""
+        signed = {a.partition("%")[0] for a, each in self._terms.items() if each.password}
+        for place in held_places(door):
+            # The run before has left it, and nobody wants it.
+            if place not in signed:
+                sockopts.sign(door, place, None)
         self._set_keys(door, self._terms, {})
         sockopts.expect_near(door, near=door.family in self._near)
 
