@@ -19,6 +19,7 @@ from speaker.control.client import ask
 from speaker.datastore.sessions_up import STATE_FILE
 from tests.support.commands import wren, write_documents
 from tests.support.resources import node, peer, settings
+from tests.support.unprivileged import NOBODY, needs_root
 
 PROJECT = Path(__file__).parents[3]
 
@@ -106,6 +107,31 @@ def test_a_datastore_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         f"wren: there is no datastore {tmp_path}/etc; "
         "name a directory of resources with --datastore\n"
     )
+
+
+@needs_root
+def test_a_datastore_that_the_daemon_cannot_read_is_one_line(tmp_path: Path) -> None:
+    """Root, too, is held to a mode, once it has given up the right not to be."""
+    datastore = resources(tmp_path / "etc", 1790)
+    datastore.chmod(0o700)
+    os.chown(datastore, NOBODY, NOBODY)
+    line = refused(*command(datastore, tmp_path / "run", "--node", "r1"))
+    assert line == (
+        f"wren: root (0) cannot read the datastore {datastore}; change its group or mode; the"
+        " daemon is held to them even as root"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--user", "there is no user no-such-one"), ("--control-group", "there is no group no-such")],
+)
+def test_a_user_or_group_that_is_not_there_is_one_line(
+    tmp_path: Path, option: str, said: str
+) -> None:
+    datastore = resources(tmp_path / "etc", 1790)
+    line = refused(*command(datastore, tmp_path / "run", "--node", "r1", option, "no-such-one"))
+    assert line.startswith(f"wren: {said}")
 
 
 @pytest.mark.parametrize(
