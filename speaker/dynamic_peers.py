@@ -264,8 +264,8 @@ class DynamicPeers:
         house.watch()
         peer = house.peers[plan.name]
         if peer.session.would_accept():
-            peer.accept(newcomer.transport)
-            peer.on_chunk(newcomer.transport, newcomer.octets)
+            peer.connections.accept(newcomer.transport)
+            peer.connections.on_chunk(newcomer.transport, newcomer.octets)
             return
         newcomer.transport.write([codec.encode(peer.session.refusal)])
         newcomer.transport.close()

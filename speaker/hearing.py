@@ -31,6 +31,7 @@ from speaker import log
 from speaker.clock import Clock
 from speaker.config.plan import PeerPlan
 from speaker.connection import Connection
+from speaker.connections import Connections
 from speaker.exchange import Exchange
 from speaker.reading import Reading
 from speaker.rib.inbound import Inbound
@@ -57,6 +58,7 @@ class Told(Protocol):
 
     plan: PeerPlan
     exchange: Exchange | None
+    connections: Connections
 
     @property
     def name(self) -> str:
@@ -68,12 +70,6 @@ class Told(Protocol):
 
     def handle(self, event: Event) -> None:
         """Let an event happen."""
-
-    def is_current(self, connection: Connection) -> bool:
-        """Whether what a connection brings still counts."""
-
-    def lose(self, connection: Connection, error: str) -> None:
-        """A connection is gone, and everything that it brought was taken."""
 
     def heed_limits(self) -> None:
         """End the session if there are more prefixes than may be told."""
@@ -112,7 +108,8 @@ class Hearing:
         """Let what came happen, for as long as this round of the loop allows."""
         told_updates = is_late = False
         until, now = self._peer.router.reading.until(), self._peer.router.clock.now
-        while connection.has_messages and not is_late and self._peer.is_current(connection):
+        is_current = self._peer.connections.is_current
+        while connection.has_messages and not is_late and is_current(connection):
             kind, bodies = connection.take()
             if kind != framing.UPDATE:
                 self._other_message(connection, kind, bodies[0])
@@ -125,7 +122,7 @@ class Hearing:
                 self._learn(connection, bodies)
                 told_updates = True
             is_late = now() >= until
-        if not self._peer.is_current(connection):
+        if not is_current(connection):
             return
         if is_late:
             self._take_later(connection)
@@ -139,7 +136,7 @@ class Hearing:
 
     def _take_on(self, connection: Connection) -> None:
         connection.is_waiting = False
-        if self._peer.is_current(connection):
+        if self._peer.connections.is_current(connection):
             self.take(connection)
 
     def _taken_all(self, connection: Connection) -> None:
@@ -149,13 +146,13 @@ class Hearing:
             self._tell_garbage(error, connection.framer.unread)
             self._peer.handle(BgpHeaderErr(side, error))
         elif connection.end is not None:
-            self._peer.lose(connection, connection.end)
+            self._peer.connections.lose(connection, connection.end)
         else:
             connection.read_on()
 
     def _learn(self, connection: Connection, bodies: list[bytes]) -> None:
         exchange = self._peer.exchange
-        if exchange is None or not self._peer.is_current(connection):
+        if exchange is None or not self._peer.connections.is_current(connection):
             return
         learn = exchange.inbound.learn
         body = b""

@@ -5,7 +5,7 @@ connection, a dial's outcome, an alarm, an operator's word) becomes an event for
 the session's effects are performed here, in their order, before the next event. Events that arise
 while effects are being performed wait their turn.
 
-    chunk ── Connection ── Hearing ──┬─ UPDATEs ── Inbound (Adj-RIB-In, Loc-RIB) ── turn
+    chunk ── Connections ─ Hearing ──┬─ UPDATEs ── Inbound (Adj-RIB-In, Loc-RIB) ── turn
                                      └─ the rest ── codec ── Session ── effects ── transports
 
 Whatever a peer sends wrong ends in `Hearing` as a `BgpError`, becomes an event, and costs this peer
@@ -16,7 +16,6 @@ Standards: RFC 4271 §6, §8; RFC 2918; RFC 4724 §2; RFC 8538 §4; RFC 9687 §4
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import Protocol
 
@@ -40,9 +39,6 @@ from fsm.events import (
     ManualStart,
     ManualStop,
     Side,
-    TcpConnectionConfirmed,
-    TcpConnectionFails,
-    TcpCrAcked,
     Tick,
 )
 from fsm.explanation import Explanation, Screening, explain_down
@@ -57,18 +53,15 @@ from fsm.timers import Timer
 from speaker import log
 from speaker.clock import Alarm, Clock
 from speaker.config.plan import PeerPlan
-from speaker.connection import Connection
+from speaker.connections import Connections
 from speaker.exchange import Exchange
 from speaker.hearing import Hearing
-from speaker.net.admission import Terms
-from speaker.net.dialer import dial, explain
 from speaker.net.drops import DropCounts
 from speaker.net.transport import ReadBuffer, Transport
 from speaker.reading import Reading
 from speaker.recovery import FAMILIES, Recovery
 from speaker.restarts import Restarts
 from speaker.session_config import OwnRestart, session_config
-from speaker.wire import codec, framing
 
 FOR_GOOD = frozenset({Cease.ADMINISTRATIVE_SHUTDOWN, Cease.PEER_DECONFIGURED})
 """Ends after which nobody comes back soon: the peer must not keep our routes (RFC 8538 §4)."""
@@ -161,9 +154,9 @@ class Peer:
         self.last_error = ""
         self._dropped_before = router.drops.dropped
         self.sent_open: Open | None = None
-        self._connections: dict[Side, Connection] = {}
+        self.connections = Connections(self)
         self._hearing = Hearing(self)
-        self._dialling: asyncio.Task[None] | None = None
+        self.hear = self._hearing.take
         self._alarm = Alarm(router.clock, self._ring)
         self._events: deque[Event] = deque()
         self._busy = False
@@ -202,7 +195,7 @@ class Peer:
             and reason.kind is DownKind.SENT
         )
         is_watched = self.plan.bfd_strict is not None and self.bfd_is_up
-        stays = self._connections or self.tables or waits or is_watched
+        stays = self.connections or self.tables or waits or is_watched
         return not stays and session.is_started
 
     @property
@@ -291,9 +284,7 @@ class Peer:
     def _leave(self) -> None:
         """Be gone without a word."""
         self._is_leaving = True
-        for side in list(self._connections):
-            self._connections.pop(side).transport.abort()
-            self.handle(TcpConnectionFails(side, "left without a word, for a restart"))
+        self.connections.abort("left without a word, for a restart")
 
     def take_plan(self, plan: PeerPlan) -> None:
         """Go on under another plan; whoever calls does what the difference needs."""
@@ -340,7 +331,7 @@ class Peer:
             self.renew_when_down()
             return
         self._alarm.set(self.session.deadline)
-        if self.plan.range and not self._connections:
+        if self.plan.range and not self.connections:
             self.router.settled(self)
 
     def _ring(self) -> None:
@@ -349,11 +340,10 @@ class Peer:
         A busy loop may ring before it reads, and while the router is behind it does not read at
         all.
         """
-        if self._hold_timer_is_due() and self._read_late():
+        if self._hold_timer_is_due() and self.connections.read_late():
             self._alarm.set(self.router.clock.now() + LATE)
             return
-        for connection in list(self._connections.values()):
-            self._tell_of_sending(connection)
+        self.connections.tell_of_sending()
         self.handle(Tick())
 
     def _hold_timer_is_due(self) -> bool:
@@ -363,23 +353,16 @@ class Peer:
             for (_, timer), deadline in self.session.timers.items()
         )
 
-    def _read_late(self) -> bool:
-        """Read again where octets wait; tell whether there are any."""
-        late = [c for c in self._connections.values() if c.has_unread]
-        for connection in late:
-            connection.release()
-        return bool(late)
-
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Send(side, message):
                 self._send(side, message)
             case Close(side):
-                self._close(side)
+                self.connections.close(side)
             case Dial():
-                self._dialling = asyncio.get_running_loop().create_task(self._dial())
+                self.connections.dial()
             case CancelDial():
-                self._cancel_dial()
+                self.connections.cancel_dial()
             case SessionUp(side, negotiated):
                 self._up(side, negotiated)
             case SessionDown(_, reason):
@@ -391,110 +374,9 @@ class Peer:
                 if State.ESTABLISHED in (old, new):
                     self.state_since = self.router.clock.wall()
 
-    async def _dial(self) -> None:
-        plan = self.plan
-        try:
-            transport = await dial(
-                self.router.buffer,
-                plan.address,
-                plan.port,
-                source=plan.source_address,
-                terms=Terms.of(plan),
-            )
-        except OSError as error:
-            self._dialling = None
-            self.handle(TcpConnectionFails(Side.OUTGOING, explain(error)))
-            return
-        self._dialling = None
-        self._adopt(Side.OUTGOING, transport)
-        self.handle(TcpCrAcked(Side.OUTGOING))
-
-    def _cancel_dial(self) -> None:
-        if self._dialling is not None:
-            self._dialling.cancel()
-            self._dialling = None
-
-    def accept(self, transport: Transport) -> None:
-        """Take a connection that came from the peer's address."""
-        if not self.session.would_accept():
-            self._give_way()
-        if not self.session.would_accept():
-            transport.write([codec.encode(self.session.refusal)])
-            transport.close()
-            return
-        self._adopt(Side.INCOMING, transport)
-        self.handle(TcpConnectionConfirmed(Side.INCOMING))
-
-    def _give_way(self) -> None:
-        """Let a session go whose peer has restarted, which TCP has not noticed (RFC 4724 §4.2)."""
-        side = self.session.gives_way(self.router.clock.now())
-        if side is not None:
-            self._connections.pop(side).transport.abort()
-            self.handle(TcpConnectionFails(side, "the peer opened another: it has restarted"))
-
-    def _adopt(self, side: Side, transport: Transport) -> None:
-        connection = self._connections[side] = Connection(side, transport)
-        if self.session.config.extended_message:
-            # RFC 8654 §4: who offers it takes long messages, and the first may come at once.
-            connection.framer.max_length = framing.MAX_EXTENDED_LENGTH
-        transport.attach(self)
-
-    def _connection(self, transport: Transport) -> Connection | None:
-        for connection in self._connections.values():
-            if connection.transport is transport:
-                return connection
-        return None
-
-    def _close(self, side: Side) -> None:
-        connection = self._connections.pop(side, None)
-        if connection is not None:
-            connection.transport.close()
-
     def _send(self, side: Side, message: Open | Keepalive | RouteRefresh | Notification) -> None:
-        connection = self._connections.get(side)
-        if connection is None:
-            return
-        if isinstance(message, Open):
+        if self.connections.send(side, message) and isinstance(message, Open):
             self.sent_open = message
-        connection.transport.write([codec.encode(message)])
-
-    def on_lost(self, transport: Transport, error: str) -> None:
-        """The connection is gone."""
-        connection = self._connection(transport)
-        if connection is not None and connection.has_messages:
-            connection.end = error
-        elif connection is not None:
-            self.lose(connection, error)
-
-    def lose(self, connection: Connection, error: str) -> None:
-        """A connection is gone, and everything that it brought was taken."""
-        del self._connections[connection.side]
-        self.handle(TcpConnectionFails(connection.side, error))
-
-    def on_blocked(self, transport: Transport) -> None:
-        """Octets wait that the peer does not take (RFC 9687 §4)."""
-        connection = self._connection(transport)
-        if connection is not None:
-            self._tell_of_sending(connection)
-
-    def on_room(self, transport: Transport) -> None:
-        """There is room to write again."""
-        self.on_blocked(transport)
-        self.router.work()
-
-    def _tell_of_sending(self, connection: Connection) -> None:
-        event = connection.sending()
-        if event is not None:
-            self.handle(event)
-
-    def on_chunk(self, transport: Transport, chunk: bytes) -> None:
-        """Octets came."""
-        connection = self._connection(transport)
-        if connection is None:
-            return
-        connection.feed(chunk)
-        if not connection.is_waiting:
-            self._hearing.take(connection)
 
     def fail(self) -> None:
         """Start afresh after a fault of ours, which must not hurt the other peers.
@@ -505,10 +387,6 @@ class Peer:
         self.handle(ManualStop(Cease.OUT_OF_RESOURCES))
         self.restarts.give_up()
         self.handle(ManualStart())
-
-    def is_current(self, connection: Connection) -> bool:
-        """Whether what a connection brings still counts."""
-        return self._connections.get(connection.side) is connection
 
     def heed_limits(self) -> None:
         """End the session if there are more prefixes than may be told, either way (RFC 4486 §4)."""
@@ -536,7 +414,7 @@ class Peer:
             self.router.settled(self)
 
     def _up(self, side: Side, negotiated: Negotiated) -> None:
-        transport = self._connections[side].transport
+        transport = self.connections[side].transport
         self.exchange = self.restarts.came_back(
             negotiated, lambda former: self.router.exchange(self, negotiated, transport, former)
         )
@@ -568,17 +446,7 @@ class Peer:
         negotiated = self.session.negotiated
         if negotiated is None or not negotiated.route_refresh:
             return False
-        for side, connection in self._connections.items():
+        for connection in self.connections:
             if self.exchange is not None and self.exchange.transport is connection.transport:
-                self._send(side, RouteRefresh(family))
+                self.connections.send(connection.side, RouteRefresh(family))
         return True
-
-    def pause_reading(self) -> None:
-        """Let the peer wait: the router is behind with its work."""
-        for connection in self._connections.values():
-            connection.hold()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        for connection in self._connections.values():
-            connection.release()

@@ -99,7 +99,7 @@ class Rounds:
         if not self._paused and self.backlog > BACKLOG_HIGH:
             self._paused = True
             for peer in self._house.peers.values():
-                peer.pause_reading()
+                peer.connections.hold()
 
     def close(self) -> None:
         """Do nothing more."""
@@ -278,7 +278,7 @@ class Rounds:
         if self._paused and self.backlog < BACKLOG_LOW:
             self._paused = False
             for peer in self._house.peers.values():
-                peer.resume_reading()
+                peer.connections.release()
 
     def _sweep(self, *, at_rest: bool) -> bool:
         """Have one holder let go of what nobody uses; False when none is due."""

@@ -514,7 +514,7 @@ class Speaker:
         willing = [peer for peer in peers if peer.session.would_accept()]
         peer = (willing or peers)[0]
         if self.doorkeeper.admits(transport, peer.plan):
-            peer.accept(transport)
+            peer.connections.accept(transport)
         else:
             transport.reset()
 

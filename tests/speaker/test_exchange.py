@@ -359,7 +359,7 @@ async def test_end_of_rib_still_comes_after_a_move_in_the_middle_of_the_first_du
         slow.send_open()
         await slow.until(lambda: slow.open)
         slow.stop_reading()
-        [connection] = peer_at(router, 11)._connections.values()
+        [connection] = peer_at(router, 11).connections
         sock = connection.transport.socket
         assert sock is not None
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

@@ -126,7 +126,7 @@ async def test_connections_without_an_open_are_few_and_short() -> None:
             assert len(flood) > 100
             dribbling = asyncio.create_task(dribble(flood[::4]))
             await until(lambda: sum(peer.is_open for peer in flood) <= 1)
-            assert len(shell._connections) <= 1
+            assert len(shell.connections) <= 1
             await until(lambda: not any(peer.is_open for peer in flood))
             await dribbling
             assert all(peer.open is None for peer in flood if peer.address == home(STRANGER))

@@ -76,7 +76,7 @@ async def test_an_active_session_comes_up_from_our_own_address() -> None:
         await until(lambda: door.peers and door.peers[0].open)
         await door.peers[0].establish()
         await until(lambda: is_up(router))
-        [connection] = peer_at(router, 11)._connections.values()
+        [connection] = peer_at(router, 11).connections
         assert connection.transport.endpoints is not None
         assert connection.transport.endpoints.local == home(1)
         assert connection.transport.endpoints.remote_port == town.port
@@ -157,7 +157,7 @@ async def test_two_routers_that_both_dial_end_with_one_session_each() -> None:
         await until(lambda: is_up(one) and is_up(two))
         # A collision may cost an attempt; in the end there is one connection, the same for both.
         await until(
-            lambda: [len(peer_at(r, n)._connections) for r, n in ((one, 2), (two, 1))] == [1, 1]
+            lambda: [len(peer_at(r, n).connections) for r, n in ((one, 2), (two, 1))] == [1, 1]
         )
 
 

@@ -37,8 +37,8 @@ async def test_the_end(end: End, agreement: Agreement) -> None:
             case TcpConnectionFails():
                 peer.reset()
             case event:
-                [side] = shell._connections
-                shell.handle(on_side(event, side))
+                [connection] = shell.connections
+                shell.handle(on_side(event, connection.side))
         await until(lambda: not shell.is_established)
         await until(lambda: router.is_idle)
         stays = consequence(end, agreement) is Consequence.STAY

@@ -121,7 +121,10 @@ async def test_a_slow_peer_keeps_its_session_and_is_not_remembered_by_the_messag
                 change_all(teller, rounds)
                 last = table_of(PREFIXES)[-1]
                 path = (65000 + TELLER, rounds)
-                await until(lambda: last in best(router) and as_path(router, last) == path)  # noqa: B023 - awaited here
+                await until(
+                    lambda: last in best(router) and as_path(router, last) == path,  # noqa: B023 - awaited here
+                    60,
+                )
                 most = max(most, transport_to(router, SLOW).unsent + sum(map(len, member.queue)))
                 assert member.debt <= PREFIXES
                 await asyncio.sleep(PAUSE)

@@ -422,7 +422,7 @@ async def test_octets_that_lie_unread_are_no_silence() -> None:
         peer = await town.join()
         shell: Peer = peer_at(router, 11)
         await until(lambda: shell.is_established)
-        shell.pause_reading()
+        shell.connections.hold()
         peer.announce("10.1.0.0/16")
         start = router.clock.now()
         await until(lambda: best(router), 8)

@@ -235,7 +235,7 @@ async def test_a_peer_may_speak_first() -> None:
         router = await town.run_for_strangers(keys={"delayOpen": "60"})
         peer = await town.call()
         shell = peer_at(router, 11)
-        await until(lambda: shell._connections)
+        await until(lambda: shell.connections)
         assert peer.messages == []
         peer.send_open()
         await peer.until(lambda: peer.open)

@@ -223,7 +223,7 @@ class Bench:
     def _connection(self, sender: Sender) -> Any:
         exchange = peer_at(self.router, sender.number).exchange
         assert exchange is not None
-        [connection] = peer_at(self.router, sender.number)._connections.values()
+        [connection] = peer_at(self.router, sender.number).connections
         return connection
 
     @property
