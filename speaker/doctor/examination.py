@@ -19,6 +19,7 @@ from speaker.doctor.footing import footing
 from speaker.doctor.machine import Machine
 from speaker.doctor.neighbours import neighbours
 from speaker.doctor.order import Order
+from speaker.doctor.witnesses import witnesses
 from speaker.environment import endpoint_status_directory, resolve_here
 from speaker.errors import ConfigError
 
@@ -40,6 +41,7 @@ def examine(order: Order, machine: Machine) -> Iterator[Finding]:
     yield from _run_dir(order, machine)
     yield _clock(machine)
     yield from neighbours(order, plan, machine)
+    yield from witnesses(order, plan, machine)
     yield from footing(order, plan, machine)
 
 

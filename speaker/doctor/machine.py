@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from fsm.family import Afi
 from policy.prefix import Nlri
+from speaker.bfd.door import caller_of
 from speaker.errors import KernelError
 from speaker.kernel.messages import RouteReader
 from speaker.kernel.monitor import Neighbourhood
@@ -31,6 +32,8 @@ from speaker.privileges.capabilities import Capability, held
 from speaker.privileges.users import User
 
 _LISTEN = "0A"
+_UNCONNECTED = "07"
+_PATIENCE = 2.0
 
 _READABLE = """
 import os, sys
@@ -58,7 +61,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Where somebody listens on TCP."""
+    """Where somebody listens."""
 
     address: str
     holder: Process
@@ -115,8 +118,11 @@ class Machine(Protocol):
     def may_write(self, path: Path) -> bool:
         """Whether files can be made in a directory, or in the one it would be made in."""
 
-    def held(self, port: int) -> list[Held]:
-        """Who listens on a TCP port, and where."""
+    def held(self, port: int, *, udp: bool = False) -> list[Held]:
+        """Who listens on a TCP port, or on one of UDP, and where."""
+
+    def listener(self, path: Path) -> int | None:
+        """The process that listens at a Unix socket; None where none does."""
 
     def processes(self) -> list[Process]:
         """The processes of this network namespace, as far as that can be seen."""
@@ -185,11 +191,21 @@ class ThisMachine:
             place = place.parent
         return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
-    def held(self, port: int) -> list[Held]:
+    def held(self, port: int, *, udp: bool = False) -> list[Held]:
         """See `Machine`."""
-        found = dict(_listening(port))
+        found = dict(_listening(port, udp=udp))
         holders = _holders(set(found)) if found else {}
         return [Held(address, holders.get(inode, Process())) for inode, address in found.items()]
+
+    def listener(self, path: Path) -> int | None:
+        """See `Machine`."""
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.settimeout(_PATIENCE)
+            try:
+                caller.connect(str(path))
+            except OSError:
+                return None
+            return caller_of(caller)[0]
 
     def processes(self) -> list[Process]:
         """See `Machine`."""
@@ -223,9 +239,10 @@ class ThisMachine:
         return True
 
 
-def _listening(port: int) -> Iterator[tuple[int, str]]:
+def _listening(port: int, *, udp: bool) -> Iterator[tuple[int, str]]:
     """Give inode and address of each socket that listens on a port."""
-    for name in ("tcp", "tcp6"):
+    state = _UNCONNECTED if udp else _LISTEN
+    for name in ("udp", "udp6") if udp else ("tcp", "tcp6"):
         try:
             lines = Path("/proc/thread-self/net", name).read_text(encoding="ascii").splitlines()
         except OSError:
@@ -233,7 +250,7 @@ def _listening(port: int) -> Iterator[tuple[int, str]]:
         for line in lines[1:]:
             words = line.split()
             address, _, number = words[1].partition(":")
-            if words[3] == _LISTEN and int(number, 16) == port:
+            if words[3] == state and int(number, 16) == port:
                 yield int(words[9]), _address(address)
 
 

@@ -5,7 +5,6 @@ RFC 5882 §4.3: the C bits of both ends tell one from the other.
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import pytest
 
 from lab import RunningNode
 from lab.processes import wait_gone
-from tests.support.bfd import protocol, sessions, state, watched
+from tests.support.bfd import protocol, sessions, shown, state, watched
 from tests.support.birds import WREN, around, at
-from tests.support.datastores import put, wren_in
+from tests.support.datastores import put
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes
 from tests.support.resources import node, settings
@@ -72,14 +71,15 @@ def test_bfd_that_falls_with_a_restart_costs_nothing_and_other_failures_do(tmp_p
             b.start()
             becomes("it is back", lambda: (state(w, 2), phases(w)), ("Up", {}))
             # Killed alone, the other Wren has its process of BFD go on; what is left falls then.
-            process = json.loads(wren_in(o, "bfd", "-o", "json"))["process"]["pid"]
+            process = shown(o)["process"]
+            assert process is not None
             programs = o.programs()
             o.signal(signal.SIGKILL)
             assert wait_gone(programs, 10) == []
             becomes("it is waited for", lambda: phases(w), {at(3): "restarting"})
             assert state(w, 3) == "Up"
         assert watches["w"].removed == []
-        o.execute(["kill", "-9", str(process)])
+        o.execute(["kill", "-9", str(process["pid"])])
         becomes("its routes go", lambda: FROM_WREN in w.kernel_routes(), False)
         assert phases(w) == {}
         assert FROM_BIRD in w.kernel_routes()

@@ -16,10 +16,10 @@ import pytest
 
 from lab import RunningNode
 from lab.processes import identify, wait_gone
-from tests.support.bfd import FRR_PATIENT, PATIENT, protocol, sessions, state, watched
+from tests.support.bfd import FRR_PATIENT, PATIENT, protocol, sessions, shown, state, watched
 from tests.support.bfdd import bfdd, vtysh
 from tests.support.birds import WREN, around, at
-from tests.support.datastores import put, wren_in
+from tests.support.datastores import put
 from tests.support.edited import Edited
 from tests.support.heirs import heirs
 from tests.support.labs import lab_of
@@ -41,7 +41,7 @@ class World:
 
     def process(self) -> dict[str, Any]:
         """Tell of Wren's process of BFD."""
-        return dict(json.loads(wren_in(self.wren, "bfd", "-o", "json"))["process"])
+        return dict(shown(self.wren)["process"] or {})
 
     def told_by_peers(self) -> list[Any]:
         """Give what BIRD and FRR say of their BFD sessions: that they are up, and since when."""

@@ -15,9 +15,9 @@ from fsm.bfd import Authentication, AuthType, BfdState, ControlPacket
 from fsm.bfd.authentication import Signer
 from fsm.bfd.packet import encode
 from lab import RunningNode
-from tests.support.bfd import PATIENT, sessions, state, watched
+from tests.support.bfd import PATIENT, sessions, shown, state, watched
 from tests.support.birds import WREN, at
-from tests.support.datastores import put, wren_in
+from tests.support.datastores import put
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes
 from tests.support.resources import node, settings
@@ -42,10 +42,11 @@ def spoof(sender: RunningNode, source: str, octets: bytes, *, ttl: int = 255) ->
 
 def dropped(wren: RunningNode) -> Counter[str]:
     """Count what was dropped, of sessions and of nobody's, by reason."""
-    shown = json.loads(wren_in(wren, "bfd", "-o", "json"))
-    found: Counter[str] = Counter()
-    for counts in (shown["process"], *shown["sessions"]):
-        found.update(counts["discarded"])
+    told = shown(wren)
+    assert told["process"] is not None
+    found = Counter(told["process"]["discarded"])
+    for session in told["sessions"]:
+        found.update(session["discarded"])
     return found
 
 

@@ -21,7 +21,7 @@ from speaker.privileges.capabilities import Capability
 from speaker.privileges.users import User
 from tests.support.commands import wren, write_documents
 from tests.support.control import serving
-from tests.support.resources import block, node, peer, settings
+from tests.support.resources import block, document, node, peer, settings
 from tests.support.unprivileged import NOBODY
 
 OWN = "10.0.0.1"
@@ -56,6 +56,8 @@ class Doll:
     binds_device: bool = True
     hidden: frozenset[str] | None = frozenset()
     limit: int = 0
+    hearers: dict[int, list[Held]] = field(default_factory=dict)
+    left: int | None = None
 
     def now(self) -> float:
         return self.time
@@ -86,8 +88,11 @@ class Doll:
     def may_write(self, path: Path) -> bool:
         return self.writable
 
-    def held(self, port: int) -> list[Held]:
-        return self.listeners if port == 179 else []
+    def held(self, port: int, *, udp: bool = False) -> list[Held]:
+        return self.hearers.get(port, []) if udp else self.listeners if port == 179 else []
+
+    def listener(self, path: Path) -> int | None:
+        return self.left if path.name == "bfd.sock" else None
 
     def processes(self) -> list[Process]:
         return self.running
@@ -131,6 +136,49 @@ def test_where_everything_is_well_it_is_a_go(order: Order) -> None:
     assert {found.verdict for found in findings} == {Verdict.OK}
     assert summary(findings) == "go: 0 problems, 0 warnings"
     assert "ok       port: port 179 is free" in show(findings)
+
+
+# BFD.
+
+
+BY_ECHO = {"wren.bgp/bfd": "on", "wren.bgp/bfdTimers": "echo 50ms"}
+BY_HOPS = {"wren.bgp/bfd": "multihop"}
+
+
+def watched_by(order: Order, *keys: dict[str, str]) -> Order:
+    peers = [
+        document(
+            "BGPPeer",
+            f"p{number}",
+            {"node": "r1", "peerIP": f"10.0.0.{number}", "asNumber": 65001},
+            annotations=each,
+        )
+        for number, each in enumerate(keys, 3)
+    ]
+    return with_documents(order, node("r1", f"{OWN}/24", asn=64512), QUIET, *peers)
+
+
+def test_ports_of_bfd_that_nobody_has(order: Order) -> None:
+    assert examined(order, Doll(), "BFD") == []
+    assert one(watched_by(order, BY_ECHO), Doll(), "BFD") == ("ok", "UDP ports 3784, 3785 are free")
+    assert "3784, 3785, 4784" in one(watched_by(order, BY_ECHO, BY_HOPS), Doll(), "BFD")[1]
+
+
+def test_ports_of_bfd_that_another_daemon_has(order: Order) -> None:
+    """Of IPv4 and of IPv6."""
+    held = {port: [Held("0.0.0.0", BIRD), Held("::", BIRD)] for port in (3784, 4784)}
+    machine = Doll(hearers=held, left=78)
+    verdict, words = one(watched_by(order, BY_ECHO, BY_HOPS), machine, "BFD")
+    assert verdict == "warning"
+    assert words.startswith(
+        "UDP ports 3784, 4784 are held by bird (process 77): no packet of BFD is heard"
+    )
+
+
+def test_ports_of_bfd_that_the_process_of_the_last_run_has(order: Order) -> None:
+    held = {3784: [Held("0.0.0.0", Process(78, "python3"))]}
+    verdict, words = one(watched_by(order, BY_ECHO), Doll(hearers=held, left=78), "BFD")
+    assert (verdict, "gone on with" in words) == ("ok", True)
 
 
 # The resources.

@@ -39,6 +39,25 @@ def test_who_listens_is_found(family: socket.AddressFamily, address: str, shown:
     assert HERE.held(port) == []
 
 
+def test_who_hears_on_udp_is_found() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hearer:
+        hearer.bind(("127.0.0.1", 0))
+        port = hearer.getsockname()[1]
+        [held] = HERE.held(port, udp=True)
+    assert (held.address, held.holder.pid) == ("127.0.0.1", os.getpid())
+    assert HERE.held(port, udp=True) == []
+
+
+def test_who_listens_at_a_unix_socket_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "bfd.sock"
+    assert HERE.listener(path) is None
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        assert HERE.listener(path) == os.getpid()
+    assert HERE.listener(path) is None
+
+
 def test_a_connection_is_nobody_who_listens() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,

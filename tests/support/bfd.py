@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from lab import RunningNode
+from speaker.control.client import ask
+from speaker.control.views import BfdView
 from tests.support.birds import WREN, at
-from tests.support.datastores import wren_in
 from tests.support.resources import peer
 
 TIMERS = "min rx interval 100 ms; min tx interval 150 ms; multiplier 4;"
@@ -27,9 +27,14 @@ def watched(number: int, **spec: Any) -> dict[str, Any]:
     )
 
 
+def shown(wren: RunningNode) -> BfdView:
+    """Ask for what `wren bfd` shows, without a process for each question."""
+    found: BfdView = ask(wren.home, "bfd")
+    return found
+
+
 def sessions(wren: RunningNode) -> dict[str, dict[str, Any]]:
-    shown = json.loads(wren_in(wren, "bfd", "-o", "json"))
-    return {session["name"]: session for session in shown["sessions"]}
+    return {session["name"]: dict(session) for session in shown(wren)["sessions"]}
 
 
 def state(wren: RunningNode, number: int) -> str | None:
