@@ -137,6 +137,11 @@ class Ears:
         return next(iter(self._deaf.values()), self._failure)
 
     @property
+    def is_open(self) -> bool:
+        """Whether packets are heard, and no port is to be tried again."""
+        return bool(self._groups) and self._again_at is None
+
+    @property
     def deadline(self) -> float | None:
         """When `hear` is to be called, also if nothing comes."""
         if self._rest_until is None or self._again_at is None:

@@ -81,10 +81,11 @@ class Loop:
         self._scheduling = ""
         self._is_ended = False
         self._is_process = False
+        self._has_rights = False
 
     def run(self) -> None:
         """Be the whole of a process: ask for priority, and serve."""
-        self._is_process = True
+        self._is_process = self._has_rights = True
         self._scheduling = _hurry()
         ending = _told_of(signal.SIGTERM)
         self._selector.register(ending, selectors.EVENT_READ, ending)
@@ -130,6 +131,9 @@ class Loop:
             self._attend(key.data, events)
         self._watching.tick(woke, self._ears.hear_all)
         self._tell()
+        if self._has_rights and self._ears.is_open:
+            self._has_rights = False
+            _give_up_rights()
         # What comes or is due meanwhile is done at once: to wake up costs more than a packet.
         time.sleep(max(0.0, woke + PACE - time.monotonic()))
 
@@ -307,6 +311,15 @@ def _hurry() -> str:
         os.setpriority(os.PRIO_PROCESS, 0, -10)
         return "high priority"
     return "normal"
+
+
+def _give_up_rights() -> None:
+    """Give up what only large buffers needed; no packet has been read yet, and none is with it."""
+    # Imported here: who has none of it need not load what changes rights.
+    from speaker.privileges.capabilities import Capability, held, keep_only
+
+    with suppress(OSError):
+        keep_only(held() - {Capability.CAP_NET_ADMIN})
 
 
 def main(descriptor: int, path: str = "") -> None:

@@ -78,7 +78,9 @@ class NextHopObjects:
         self.resilient = bool(self.families) and self._is_able_of_resilience()
         if not compat and able:
             try:
-                COMPAT.write_text("0")
+                # It may be so already, and not ours to write.
+                if COMPAT.read_text().strip() != "0":
+                    COMPAT.write_text("0")
             except OSError as error:
                 raise KernelError(
                     f"net.ipv4.nexthop_compat_mode cannot be set: {error.strerror}",

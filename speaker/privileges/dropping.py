@@ -70,7 +70,6 @@ def settle(wanted: Wanted) -> Standing:
         ConfigError: it is impossible; the text says what to do.
     """
     keep = needs.lasting(kernel=wanted.kernel)
-    of_bfd = needs.of_bfd()
     user = None if wanted.user is None else User.find(wanted.user)
     if os.geteuid() == 0:
         uid, gid = (0, os.getegid()) if user is None else (user.uid, user.gid)
@@ -79,7 +78,7 @@ def settle(wanted: Wanted) -> Standing:
     if user is not None and not user.is_this_process:
         _become(user)
     # What it starts the BFD process with has to be had before it is given up here.
-    nursery.open_nursery(partial(_give_up, of_bfd))
+    nursery.open_nursery(partial(_give_up, needs.of_bfd(kernel=wanted.kernel)))
     _give_up(keep)
     for rights in Rights.of_process():
         if rights.permitted & ~mask_of(keep) or rights.ambient & ~mask_of(keep):

@@ -56,14 +56,23 @@ NEEDS: Final = (
         "`--nexthop-compat off`",
         Capability.CAP_NET_ADMIN,
         "`--nexthop-compat keep`, the default",
-        "the sysctl stays as it is",
+        "`wren run` does not start, unless the sysctl is 0 already",
     ),
     Need(
         "buffers",
-        "netlink buffers beyond `net.core.rmem_max` and `wmem_max`",
+        "buffers of netlink and of BFD beyond `net.core.rmem_max` and `wmem_max`",
         Capability.CAP_NET_ADMIN,
-        "`--no-kernel`",
-        "they are as large as the system allows; a flood of changes costs more scans",
+        "these are 4 MiB or more",
+        "they are as large as these allow; a flood of changes costs more scans, and BFD is kept"
+        " from reading for less time without loss",
+    ),
+    Need(
+        "leftovers",
+        "seeing which passwords a listening socket has that the run before has left",
+        Capability.CAP_NET_ADMIN,
+        "there is none, or no password has gone meanwhile",
+        "a password of a range that went between two runs may shut out who is in it, until that"
+        " socket is closed",
     ),
     Need(
         "port",
@@ -150,12 +159,23 @@ def _lasting(kernel: bool) -> Iterator[Capability]:
         yield Capability.CAP_NET_ADMIN
     if first_free_port() > 1:
         yield Capability.CAP_NET_BIND_SERVICE
-    yield from of_bfd()
+    yield from _of_links()
 
 
-def of_bfd() -> frozenset[Capability]:
-    """Give the capabilities that the BFD process keeps."""
-    return frozenset() if may_bind_device() else frozenset({Capability.CAP_NET_RAW})
+def of_bfd(*, kernel: bool) -> frozenset[Capability]:
+    """Give the capabilities that the BFD process begins with.
+
+    CAP_NET_ADMIN is for its buffers, and given up before a packet is read.
+
+    Args:
+        kernel: whether the daemon installs routes.
+    """
+    return frozenset({*_of_links(), *({Capability.CAP_NET_ADMIN} if kernel else ())})
+
+
+def _of_links() -> Iterator[Capability]:
+    if not may_bind_device():
+        yield Capability.CAP_NET_RAW
 
 
 def may_be_hurried(have: frozenset[Capability], limit: int) -> bool:

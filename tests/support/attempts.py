@@ -1,7 +1,7 @@
 """What each row of the table of privileges is about, tried for real; a program of its own.
 
-It prints a JSON object: by the rows' keys, whether the kernel let it. No more than the standard
-library, and the options' numbers are written out here once more on purpose.
+It prints a JSON object: by the rows' keys, whether the kernel let it. The options' numbers are
+written out here once more on purpose.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 NEXTHOP_COMPAT = "/proc/sys/net/ipv4/nexthop_compat_mode"
 
@@ -35,6 +36,16 @@ def signature(flags: int, length: int) -> bytes:
 def passwords() -> None:
     tcp(socket.IPPROTO_TCP, 14, signature(0, 0))
     tcp(socket.IPPROTO_TCP, 32, signature(1, 24))
+
+
+def leftovers() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from speaker.net.held_keys import held_places
+
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, 14, signature(0, 0))
+        if held_places(sock) != ["192.0.2.0"]:
+            raise PermissionError
 
 
 def hops() -> None:
@@ -69,6 +80,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "routes": routes,
     "compat": compat,
     "buffers": buffers,
+    "leftovers": leftovers,
     "port": lambda: socket.create_server(("127.0.0.1", 179)).close(),
     "priority": lambda: os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(2)),
     "md5": passwords,
