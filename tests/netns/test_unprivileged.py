@@ -22,6 +22,8 @@ import pytest
 
 from lab import Family, RunningNode
 from lab.probes import kernel_routes
+from speaker.bfd.ears import BUFFERS
+from speaker.bfd.sorting import Kind
 from speaker.control.client import ask
 from speaker.control.protocol import ControlError
 from speaker.privileges.capabilities import Capability, Rights, mask_of
@@ -248,6 +250,7 @@ def check_rights(made: House, bounding: set[Capability] | None) -> None:
     assert rights_of(pid) == {sets(KEPT, KEPT), sets(born, born)}
     # CAP_NET_ADMIN was for its buffers, and cannot be had again.
     assert rights_of(made.bfd()["process"]["pid"]) == {sets(OF_BFD, born)}
+    assert f"rb{2 * BUFFERS[Kind.OURS]}," in made.host.execute(["ss", "-Huamn"])
 
 
 def behind_walls(argv: Sequence[str]) -> list[str]:
