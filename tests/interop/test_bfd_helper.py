@@ -15,6 +15,7 @@ from lab.processes import wait_gone
 from tests.support.bfd import protocol, sessions, shown, state, watched
 from tests.support.birds import WREN, around, at
 from tests.support.datastores import put
+from tests.support.edited import Edited
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes
 from tests.support.resources import node, settings
@@ -61,6 +62,7 @@ def test_bfd_that_falls_with_a_restart_costs_nothing_and_other_failures_do(tmp_p
     }
     with lab_of(around(directory, {}, {"b": bird, "o": wren})) as lab:
         w, b, o = (lab.node(name) for name in "wbo")
+        Edited(w, directory).peers_up([at(2), at(3)])
         becomes("BFD is up", lambda: [state(w, number) for number in (2, 3)], ["Up", "Up"])
         becomes("both have told", lambda: {FROM_BIRD, FROM_WREN} <= w.kernel_routes().keys(), True)
         assert [sessions(w)[at(number)]["independent"] for number in (2, 3)] == [False, True]

@@ -18,6 +18,7 @@ from lab import RunningNode
 from tests.support.bfd import PATIENT, sessions, shown, state, watched
 from tests.support.birds import WREN, at
 from tests.support.datastores import put
+from tests.support.edited import Edited
 from tests.support.labs import lab_of
 from tests.support.pairs import becomes
 from tests.support.resources import node, settings
@@ -86,6 +87,8 @@ def test_made_up_packets_change_nothing(tmp_path: Path, keyed: bool) -> None:
             # Else the kernel itself drops what comes by another interface.
             w.execute(["sysctl", "-q", "-w", f"net.ipv4.conf.{name}.rp_filter=0"])
         x.execute(["ip", "route", "add", WREN, "via", "172.31.9.1"])
+        # Both: with each attempt of its session BIRD may begin BFD anew.
+        Edited(w, directory).peers_up([at(2)])
         becomes("BFD is up", lambda: state(w, 2), "Up")
         before, counted = sessions(w)[at(2)], dropped(w)
         wanted = spoof_all(b, x, before, keyed=keyed)
