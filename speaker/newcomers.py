@@ -86,7 +86,7 @@ class Newcomer:
 
     def on_lost(self, transport: Transport, error: str) -> None:
         """The connection is gone."""
-        self._vestibule.end(self, error)
+        self._vestibule.end(self, f"it left without an OPEN: {error}")
 
     def on_blocked(self, transport: Transport) -> None:
         """Nothing was written that could wait."""

@@ -447,3 +447,19 @@ async def test_in_strict_mode_patience_has_an_end(monkeypatch: pytest.MonkeyPatc
         await until(lambda: not router.peers)
         assert witness.names == set()
         assert town.said.of("peer_left")[0]["reason"] == "BFD did not come up"
+
+
+@on_uvloop
+@pytest.mark.parametrize("client", ["on", "off"])
+async def test_peers_of_a_range_in_our_as_may_be_clients_of_a_reflector(client: str) -> None:
+    async with Town() as town:
+        inside = rack(town, asRange="64512, 65013", routeReflectorClient=client)
+        router = await town.run(plan_of(town, inside))
+        first, second = await town.join(11, asn=64512), await town.join(12, asn=64512)
+        outside = await town.join(13, asn=65013)
+        first.announce("10.0.0.0/8", path=[], local_pref=100)
+        await outside.until(lambda: "10.0.0.0/8" in outside.table)
+        await until(lambda: router.is_idle)
+        await second.until(lambda: client == "off" or "10.0.0.0/8" in second.table)
+        assert ("10.0.0.0/8" in second.table) is (client == "on")
+        assert outside.table["10.0.0.0/8"].as_path == (64512,)
