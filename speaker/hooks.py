@@ -125,6 +125,8 @@ class Hook:
         self._runner = runner
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hook")
         self._states: dict[tuple[str, str], str] = {}
+        # Of those that BFD has told of, by address: a peer that has gone is not named any more.
+        self._names: dict[str, str] = {}
         self._skipped: dict[tuple[str, str], int] = {}
         # By address; in it by event, in the order in which things happened.
         self._waiting: dict[str, dict[str, Change]] = {}
@@ -169,7 +171,9 @@ class Hook:
                 return Change("session", peer, address, "up", "down", reason, False, now)
             case BfdChanged(address, peers, is_up, failed, diagnostic):
                 old, new = ("down", "up") if is_up else ("up", "down")
-                return Change("bfd", " ".join(peers), address, old, new, diagnostic, failed, now)
+                names = " ".join(peers) or self._names.get(address, "")
+                self._names[address] = names
+                return Change("bfd", names, address, old, new, diagnostic, failed, now)
             case _:
                 return None
 

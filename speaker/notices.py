@@ -50,7 +50,7 @@ class BfdChanged:
     """BFD says something else of an address; the diagnostic is in RFC 5880's words, or empty.
 
     Attributes:
-        peers: that have the address.
+        peers: that have the address; empty where it is watched no more, since they have gone.
         failed: it was up, and nobody has ended it on purpose: sessions end.
     """
 

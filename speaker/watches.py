@@ -192,12 +192,15 @@ class Watches:
         for watch in wanted.values():
             client.watch(watch)
         # Of one that begins anew nothing is known.
-        self._up -= {
+        ended = {
             name
             for name, watch in self._watched.items()
             if name not in wanted or wanted[name].place != watch.place
         }
         self._watched = dict(wanted)
+        for name in sorted(ended & self._up):
+            self._up.discard(name)
+            self._tell(name, is_up=False, failed=False, said=str(Diagnostic.ADMINISTRATIVELY_DOWN))
 
     def _hint(self, peers: Iterable[Peer]) -> None:
         """Let sessions know that wait for BFD."""
@@ -285,10 +288,12 @@ class Watches:
         if not is_news:
             # Another process says once more what the one before it has said.
             return
-        names = tuple(sorted(peer.name for peer in self._of_address(verdict.name)))
-        self._house.notices.tell(
-            BfdChanged(verdict.name, names, verdict.is_up, verdict.failed, said)
-        )
+        self._tell(verdict.name, is_up=verdict.is_up, failed=verdict.failed, said=said)
+
+    def _tell(self, address: str, *, is_up: bool, failed: bool, said: str) -> None:
+        names = tuple(sorted(peer.name for peer in self._of_address(address)))
+        why = "" if is_up else said
+        self._house.notices.tell(BfdChanged(address, names, is_up, failed, why))
 
     def _of_address(self, address: str) -> Iterable[Peer]:
         peers = self._house.peers.values()

@@ -133,6 +133,16 @@ async def test_of_several_changes_the_last_counts() -> None:
 
 
 @on_uvloop
+async def test_a_peer_that_has_gone_keeps_its_name() -> None:
+    runs = Runs()
+    for notice in (SEEN, BfdChanged("192.0.2.1", (), False, False, "Administratively Down")):
+        runs.hook.heed(notice)
+        await runs.settled()
+    assert [(told["peer"], told["failed"]) for told in runs.told] == [("tor", False)] * 2
+    await runs.hook.close()
+
+
+@on_uvloop
 async def test_what_is_said_twice_is_told_once() -> None:
     runs = Runs()
     for notice in (DOWN, SEEN, SEEN):

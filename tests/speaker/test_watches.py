@@ -15,6 +15,7 @@ from speaker.bfd.client import Verdict
 from speaker.bfd.words import Watch
 from speaker.config.bfd import DEFAULTS, InterfaceTimers
 from speaker.control.views import BfdSessionView, BfdView
+from speaker.notices import BfdChanged
 from speaker.orders import disable, enable
 from speaker.speaker import Speaker
 from speaker.status import Status
@@ -179,6 +180,29 @@ async def test_a_strict_session_waits_for_bfd_and_others_do_not() -> None:
         await gone.until_closed()
         assert gone.notification is not None
         assert gone.notification[:2] == (Code.CEASE, Cease.BFD_DOWN)
+
+
+@on_uvloop
+async def test_who_is_watched_no_more_is_told_to_be_down() -> None:
+    async with Town() as town:
+        router, _ = await router_in(town)
+        notices = router.listen_to_notices(BfdChanged)
+        [name] = [peer.name for peer in router.peers.values() if peer.plan.bfd]
+        for verdict in (UP, UP):
+            router.watches.heed(verdict)
+        disable(router, {"name": home(11)})
+        enable(router, {"name": home(11)})
+        router.watches.heed(UP)
+        peers = {name: replace(peer, bfd=False) for name, peer in router.plan.peers.items()}
+        await router.apply(replace(router.plan, peers=peers))
+        ended = (home(11), (name,), False, False, "Administratively Down")
+        wanted = [
+            BfdChanged(home(11), (name,), True, False, ""),
+            BfdChanged(*ended),
+            BfdChanged(home(11), (name,), True, False, ""),
+            BfdChanged(home(11), (), *ended[2:]),
+        ]
+        assert [await anext(notices) for _ in wanted] == wanted
 
 
 @on_uvloop
