@@ -60,6 +60,9 @@ def ranges_of(
                 templates += made
         if templates:
             name = f"Dynamic_{peer.name.translate(IN_NAMES)}"
+            while name in found:
+                # That of another BGPPeer differs only in what no name of a session has.
+                name += "_"
             found[name] = PeerRange(
                 name,
                 peer.name,

@@ -9,7 +9,7 @@ Standards: RFC 2385 §2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Self, TypeAlias
@@ -39,23 +39,21 @@ def pieces(network: Network, unsigned: Iterable[Network]) -> list[Network]:
         network: the range.
         unsigned: addresses and ranges without a key; those that are not inside do not matter.
     """
-    found = [network]
-    for hole in sorted(unsigned, key=lambda each: each.prefixlen):
-        if hole.version == network.version and hole != network and _is_in(hole, network):
-            found = [piece for each in found for piece in _around(each, hole)]
-    return found
+    holes = [hole for hole in unsigned if hole != network and _is_in(hole, network)]
+    return list(_around(network, holes))
 
 
-def _around(whole: Network, hole: Network) -> Iterable[Network]:
-    if not whole.overlaps(hole):
-        return (whole,)
-    if _is_in(whole, hole):
-        return ()
-    return whole.address_exclude(hole)  # type: ignore[arg-type]  # both are of one family
+def _around(network: Network, holes: list[Network]) -> Iterator[Network]:
+    """Give what is left of a range without holes that are all in it."""
+    if not holes:
+        yield network
+    elif network not in holes:
+        for half in network.subnets():
+            yield from _around(half, [hole for hole in holes if _is_in(hole, half)])
 
 
 def _is_in(inner: Network, outer: Network) -> bool:
-    return inner.subnet_of(outer)  # type: ignore[arg-type]  # both are of one family
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]  # as it says
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,17 @@ def test_the_longest_prefix_has_the_say_and_of_two_alike_the_first_by_name() -> 
     assert (said.resource, said.reason) == ("BGPPeer/zero", "DuplicatePeer")
 
 
+def test_two_names_that_would_be_one_are_told_apart() -> None:
+    found = resolved(rack("a-b"), rack("a.b", keys={"listenRange": "10.2.0.0/24"}))
+    assert {name: each.resource for name, each in found.ranges.items()} == {
+        "Dynamic_a_b": "a-b",
+        "Dynamic_a_b_": "a.b",
+    }
+    made = found.ranges["Dynamic_a_b_"].plan_of("10.2.0.9", 64600)
+    assert made is not None
+    assert made.name == "Dynamic_a_b__10_2_0_9"
+
+
 def test_a_family_without_an_address_of_ours_is_left_out_and_said() -> None:
     found = plan("a", node("a", "10.0.0.1/24"), settings(**NO_MESH), rack())
     assert only(found).networks == (ip_network("10.1.0.0/24"),)
