@@ -19,10 +19,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from fsm.bfd import BfdState
+from fsm.bfd.session import MICROSECONDS
 from speaker import log
 from speaker.bfd.finding import ANSWER_TIMEOUT, Finder, Found
 from speaker.bfd.words import Watch, decode_line, encode_line, watch_as_json
@@ -35,6 +37,10 @@ STEADY = 60.0
 
 PATIENCE = 10.0
 """Seconds in which a session is up again after the process was started anew, or has failed."""
+
+
+POLLS = 2
+"""Packets that may have been sent beside the usual ones since numbers were told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,9 @@ class BfdClient:
         self._asked: list[asyncio.Future[dict[str, Any]]] = []
         # The same of those that a process of another version had.
         self._given: dict[str, list[Any] | None] = {}
+        # Numbers of authenticated packets, in which interval they grow, and when they were so.
+        self._numbers: dict[str, list[float] | None] = {}
+        self._died_at = 0.0
         self._is_leaving = False
         self._finder = Finder(run_dir)
 
@@ -125,6 +134,7 @@ class BfdClient:
         self._up.pop(name, None)
         self._unproven.discard(name)
         self._former.pop(name, None)
+        self._numbers.pop(name, None)
 
     async def show(self) -> dict[str, Any] | None:
         """Ask how the sessions and the process are; None if there is nobody to ask."""
@@ -201,6 +211,7 @@ class BfdClient:
             # It died with words of ours unread.
             pass
         finally:
+            self._died_at = asyncio.get_running_loop().time()
             self._writer = None
             writer.close()
             if proving is not None:
@@ -222,11 +233,26 @@ class BfdClient:
             return
         former = self._given.pop(watch.name, None)
         if former is None and watch.name in self._unproven:
-            former = self._former.get(watch.name)
+            former = self._numbered(watch.name)
         self._say(encode_line("watch", session=watch_as_json(watch), former=former))
+
+    def _numbered(self, name: str) -> list[Any] | None:
+        """Give what a process needs that comes after one that died, which numbered its packets.
+
+        A number that was used is no good to the peer, nor one far ahead (RFC 5880 §6.7.3): so the
+        next one is about where the dead process must have been.
+        """
+        former, told = self._former.get(name), self._numbers.get(name)
+        if former is None or not told or not told[1]:
+            return former
+        number, interval_us, at = told
+        most = ceil(max(0.0, self._died_at - at) * MICROSECONDS / interval_us / 0.75)
+        return [*former[:3], (int(number) + most + POLLS) % (1 << 32)]
 
     def _hear(self, said: dict[str, Any]) -> None:
         match said["word"]:
+            case "sequences":
+                self._numbers.update(said["numbers"])
             case "leaving":
                 self._is_leaving = True
             case "state":
@@ -250,6 +276,7 @@ class BfdClient:
         if is_up:
             self._up[name] = downs
             self._former[name] = said["former"]
+            self._numbers[name] = said["number"]
         else:
             self._up.pop(name, None)
         if fell:

@@ -34,6 +34,7 @@ from speaker.bfd.watched import (
     Watched,
     former_as_json,
     former_of,
+    number_as_json,
     session_as_json,
     state_as_json,
 )
@@ -45,6 +46,10 @@ LATENESS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 PACE = 0.001
 """Seconds from one waking up to the next at least."""
+
+
+NUMBERS_PAUSE = 1.0
+"""Seconds between what the speaker is told of the numbers of packets, for the case that we die."""
 
 
 class Loop:
@@ -78,6 +83,7 @@ class Loop:
         self._changed: dict[str, Watched] = {}
         self._lateness = [0] * (len(LATENESS) + 1)
         self._latest = 0.0
+        self._numbers_at = 0.0
         self._scheduling = ""
         self._is_ended = False
         self._is_process = False
@@ -130,7 +136,7 @@ class Loop:
         for key, events in ready:
             self._attend(key.data, events)
         self._watching.tick(woke, self._ears.hear_all)
-        self._tell()
+        self._tell(woke)
         if self._has_rights and self._ears.is_open:
             self._has_rights = False
             _give_up_rights()
@@ -266,12 +272,18 @@ class Loop:
     def _moved(self, watched: Watched) -> None:
         self._changed[watched.watch.name] = watched
 
-    def _tell(self) -> None:
+    def _tell(self, now: float) -> None:
         """Tell the speaker of changes; while it does not read, only how things stand is kept."""
-        if self._changed and self._speaker is not None and not self._speaker.is_behind:
-            changed, self._changed = self._changed, {}
-            for watched in changed.values():
-                self._say(encode_line("state", **state_as_json(watched, time.time())))
+        if self._speaker is None or self._speaker.is_behind:
+            return
+        changed, self._changed = self._changed, {}
+        for watched in changed.values():
+            self._say(encode_line("state", **state_as_json(watched, time.time(), now)))
+        if self._numbers_at <= now:
+            self._numbers_at = now + NUMBERS_PAUSE
+            told = {each.watch.name: number_as_json(each, now) for each in self._watching}
+            if numbers := {name: number for name, number in told.items() if number}:
+                self._say(encode_line("sequences", numbers=numbers))
 
     def _say(self, line: bytes) -> None:
         if self._speaker is not None:

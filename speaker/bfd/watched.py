@@ -120,18 +120,20 @@ class Watched:
         return sum(self.gaps[2:])
 
 
-def state_as_json(watched: Watched, now: float) -> dict[str, Any]:
+def state_as_json(watched: Watched, wall: float, now: float) -> dict[str, Any]:
     """Tell what a session is now, for those who act on it.
 
     Args:
         watched: the session.
-        now: seconds since the epoch.
+        wall: seconds since the epoch.
+        now: monotonic seconds.
     """
     session, remote = watched.session, watched.session.remote
     return {
         "name": watched.watch.name,
         "state": str(session.state),
-        "lasted": max(0.0, now - watched.since),
+        "lasted": max(0.0, wall - watched.since),
+        "number": number_as_json(watched, now),
         "diagnostic": session.diagnostic,
         "remoteState": None if remote is None else str(remote.state),
         "downs": watched.downs,
@@ -209,6 +211,14 @@ def former_as_json(watched: Watched, *, final: bool = False) -> list[Any] | None
     # What authenticated it is over, and a packet that promises more is none.
     octets = encode(replace(remote, authenticated=False))
     return [session.discriminator, octets.hex(), watched.since, sequence]
+
+
+def number_as_json(watched: Watched, now: float) -> list[float] | None:
+    """Tell bfd.XmitAuthSeq at a time, and the interval in which it grows; None if there is none."""
+    session = watched.session
+    if session.state is not BfdState.UP or session.sequence is None:
+        return None
+    return [session.sequence, session.tx_interval_us, now]
 
 
 def former_of(said: list[Any] | None) -> Former | None:

@@ -2,7 +2,8 @@
 
 To the process: `watch` (a session, also one that is known under other settings), `unwatch`, `show`.
 From it: `ready` once, `state` whenever a session is in another state, `sessions` as the answer to
-`show`, `leaving` when somebody else ends it. The end of file says that the other half is gone.
+`show`, `sequences` each second where packets are authenticated, `leaving` when somebody else ends
+it. The end of file says that the other half is gone.
 
 A speaker that finds a process in its run directory hears `ready` first of all, and says `adopt`, to
 go on with it, or `give`: the process then tells in `given` what another one needs to go on with its

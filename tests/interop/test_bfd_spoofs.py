@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,7 @@ def dropped(wren: RunningNode) -> Counter[str]:
 
 def peer_with(keys: dict[str, str]) -> dict[str, Any]:
     made = watched(2)
-    made["spec"]["extensions"] |= keys
+    made["spec"]["extensions"] |= {"wren.bgp/bfdTimers": "multiplier 12", **keys}
     return made
 
 
@@ -96,6 +97,27 @@ def test_made_up_packets_change_nothing(tmp_path: Path, keyed: bool) -> None:
         after = sessions(w)[at(2)]
         same = ("state", "since", "downs", "diagnostic", "remoteDiscriminator")
         assert [after[key] for key in same] == [before[key] for key in same]
+        if keyed:
+            _kill_the_process(w)
+
+
+def _kill_the_process(w: RunningNode) -> None:
+    """Another numbers its packets on, and BIRD takes them for those of the first."""
+    session, process = sessions(w)[at(2)], shown(w)["process"]
+    assert process is not None
+    w.execute(["kill", "-9", str(process["pid"])])
+
+    def is_another() -> bool:
+        now = shown(w)["process"]
+        return now is not None and now["pid"] != process["pid"]
+
+    becomes("another watches", is_another, True)
+    becomes("it has heard BIRD", lambda: sessions(w)[at(2)]["received"] > 10, True)
+    time.sleep(2.5)  # BIRD would have missed us after 12 times 150 ms
+    after = sessions(w)[at(2)]
+    assert (after["state"], after["downs"]) == ("Up", 0)
+    same = ("since", "discriminator", "remoteDiscriminator")
+    assert [after[key] for key in same] == [session[key] for key in same]
 
 
 def spoof_all(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fsm.bfd import Settings
-from speaker.bfd.client import BfdClient, Verdict
+from speaker.bfd.client import POLLS, BfdClient, Verdict
 from speaker.bfd.words import Watch
 from tests.support.netns import in_namespace
 
@@ -26,6 +26,7 @@ def said(state: str, downs: int = 0, **more: Any) -> dict[str, Any]:
         "former": None,
         "independent": False,
         "lasted": 0.0,
+        "number": None,
         **more,
     }
 
@@ -72,6 +73,16 @@ def test_for_how_long_a_session_has_been_up_is_told() -> None:
     bfd, told = client()
     bfd._heed(said("Up", lasted=40.0))
     assert [verdict.lasted for verdict in told] == [40.0]
+
+
+def test_a_process_after_one_that_died_numbers_its_packets_on() -> None:
+    """RFC 5880 §6.7.3: neither again nor far ahead; jitter takes up to a quarter."""
+    bfd, _ = client()
+    bfd._heed(said("Up", former=[7, "00", 5.0, None]))
+    assert bfd._numbered("left") == [7, "00", 5.0, None]
+    bfd._hear({"word": "sequences", "numbers": {"left": [2**32 - 5, 150_000, 100.0]}})
+    bfd._died_at = 100.85
+    assert bfd._numbered("left") == [7, "00", 5.0, 8 + POLLS - 5]
 
 
 def test_whether_bfd_shares_a_fate_is_told_with_a_failure() -> None:

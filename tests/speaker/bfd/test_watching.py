@@ -201,7 +201,7 @@ def test_a_fate_is_shared_unless_both_ends_say_that_it_is_not(ours: bool, theirs
     world.hear(replace(world.up(watched), independent=theirs))
     world.wait(0.4)
     assert watched.session.remote is None
-    assert state_as_json(watched, 1e9 + world.now)["independent"] is (ours and theirs)
+    assert state_as_json(watched, 1e9 + world.now, world.now)["independent"] is (ours and theirs)
     assert session_as_json(watched)["independent"] is theirs
 
 
@@ -252,7 +252,7 @@ def test_the_next_speaker_is_told_how_a_session_is_and_it_stays() -> None:
     world.watching.orphan()
     hear_for(world, watched, 4.0)
     world.told.clear()
-    assert state_as_json(watched, 1e9 + world.now)["lasted"] >= 3.9
+    assert state_as_json(watched, 1e9 + world.now, world.now)["lasted"] >= 3.9
     # What was said stays said, until somebody has agreed on something else.
     world.watching.watch(WATCH)
     assert world.told == [("a", BfdState.UP)]
@@ -427,7 +427,7 @@ def test_one_that_was_up_before_and_is_not_heard_is_down() -> None:
 def test_what_another_process_needs_is_told_and_read() -> None:
     world = World(WATCH)
     watched = world.come_up()
-    former = former_of(state_as_json(watched, 1e9 + world.now)["former"])
+    former = former_of(state_as_json(watched, 1e9 + world.now, world.now)["former"])
     remote = watched.session.remote
     assert remote is not None
     assert former == Former(watched.session.discriminator, remote, watched.since)
