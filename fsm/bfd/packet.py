@@ -86,7 +86,7 @@ class Discard(StrEnum):
     SOURCE = "another source"
     INTERFACE = "another interface"
     ECHO = "echo not agreed"
-    PORT = "source port"
+    ANOTHER = "another discriminator"
 
 
 @dataclass(frozen=True, slots=True)

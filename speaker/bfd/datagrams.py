@@ -49,7 +49,6 @@ class Datagram:
         source: address in text, without a zone.
         interface: its index.
         ttl: TTL or hop limit.
-        port: of the source.
         way: all that as the system tells it.
     """
 
@@ -59,7 +58,6 @@ class Datagram:
     interface: int
     ttl: int
     multihop: bool
-    port: int = SOURCE_PORTS[0]
     way: tuple[object, ...] = ()
 
 
@@ -78,7 +76,7 @@ def understand(raw: Raw) -> Datagram:
             interface, _, packed = _IPV4_INFO.unpack(data)
             destination = str(ip_address(packed))
     source = where[0].partition("%")[0]
-    return Datagram(octets, source, destination, interface, ttl, multihop, where[1], way)
+    return Datagram(octets, source, destination, interface, ttl, multihop, way)
 
 
 class Sender:

@@ -7,12 +7,16 @@ RFC: later packets may come from another address, or by another interface (RFC 5
 Ours: they are dropped and counted. A peer of ours has one address, and over a single hop one link;
 what comes otherwise was made by somebody who has seen, or guessed, a discriminator.
 
+RFC: a packet without a discriminator of ours is for the session of its source (RFC 5881 §3).
+Ours: not while that is Up with another discriminator of the peer's. Anybody on the link could end
+a session so; a peer that has begun anew is missed within the detection time, and heard then.
+
 A session that is taken away says AdminDown for a while (RFC 5880 §6.8.16). One that was Up when the
 last process died goes on as if nothing had been, and is told of when the peer was heard. One whose
 speaker is gone goes on for as long as that one had said, and is taken away then, unless the next
 speaker asks for it.
 
-Standards: RFC 5880 §6.3, §6.8.6, §6.8.16; RFC 5881 §3, §4, §5; RFC 5882 §4.3; RFC 5883 §4.
+Standards: RFC 5880 §6.3, §6.8.6, §6.8.16; RFC 5881 §3, §5; RFC 5882 §4.3; RFC 5883 §4.
 """
 
 from __future__ import annotations
@@ -25,10 +29,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 
-from fsm.bfd import BfdState, Discard, Moved, Send
+from fsm.bfd import BfdState, ControlPacket, Discard, Moved, Send
 from fsm.bfd.packet import decode
 from fsm.bfd.session import MICROSECONDS, Effect
-from speaker.bfd.datagrams import SOURCE_PORTS, Datagram, Raw
+from speaker.bfd.datagrams import Datagram, Raw
 from speaker.bfd.sorting import TAG_BITS, TTL
 from speaker.bfd.watched import Former, Watched
 from speaker.bfd.words import Watch
@@ -223,13 +227,8 @@ class Watching:
             watched.session.discards[wrong] += 1
             return
         now, session = self._clock(), watched.session
-        if (
-            not packet.your_discriminator
-            and session.state is BfdState.UP
-            and datagram.port < SOURCE_PORTS[0]
-        ):
-            # A peer that has forgotten us has at least a port as RFC 5881 §4 asks for.
-            session.discards[Discard.PORT] += 1
+        if not packet.your_discriminator and _is_another(watched, packet):
+            session.discards[Discard.ANOTHER] += 1
             return
         due = session.detect_due
         effects = session.received(packet, datagram.octets, now, random.random())
@@ -336,6 +335,14 @@ class Watching:
             watched.silence = None if heard is None else self._clock() - heard
         if watched.ends_at is None and self._by_name.get(watched.watch.name) is watched:
             self._tell(watched)
+
+
+def _is_another(watched: Watched, packet: ControlPacket) -> bool:
+    """Tell whether somebody who does not know us is not the one that a session is Up with."""
+    session, remote = watched.session, watched.session.remote
+    if session.state is not BfdState.UP or remote is None:
+        return False
+    return packet.my_discriminator != remote.my_discriminator
 
 
 def _stray(watched: Watched, datagram: Datagram) -> Discard | None:

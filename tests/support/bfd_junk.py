@@ -38,7 +38,7 @@ def payloads(chance: random.Random, discriminator: int) -> Iterator[tuple[bytes,
     yield good[:1] + b"\x41" + good[2:], port, 255  # multipoint
     yield encode(replace(down, your_discriminator=chance.getrandbits(32) | 1)), port, 255
     # The first packet of somebody else, and one of the peer's that cannot be.
-    yield encode(down), 53, 255
+    yield encode(down), port, 255
     yield encode(replace(down, state=BfdState.UP)), port, 255
     # All is right, but it comes from beyond the link, or is signed by nobody.
     yield good, port, 64

@@ -169,16 +169,23 @@ def test_who_may_be_less_far_from_now_on_is_judged_anew() -> None:
     assert watched.session.discards == {Discard.TTL: 1}
 
 
-def test_a_first_packet_from_a_port_of_nobodys_takes_no_session_down() -> None:
-    """RFC 5881 §4; while it is not Up, a peer is taken as it is."""
+def test_a_first_packet_of_somebody_else_takes_no_session_down() -> None:
+    """It may be spoofed, or the peer has begun anew: then it is missed, and heard at once."""
     world = World(WATCH)
-    world.hear(ControlPacket(BfdState.DOWN, 9), port=53)
-    watched = world.of("a")
-    world.hear(world.up(watched))
-    world.hear(ControlPacket(BfdState.DOWN, 8), port=53)
-    assert world.told == [("a", BfdState.INIT), ("a", BfdState.UP)]
-    assert watched.session.discards == {Discard.PORT: 1}
-    world.hear(ControlPacket(BfdState.DOWN, 8), port=50_000)
+    watched = world.come_up()
+    world.hear(ControlPacket(BfdState.DOWN, 8))
+    assert watched.session.state is BfdState.UP
+    assert watched.session.discards == {Discard.ANOTHER: 1}
+    world.wait(0.4)
+    world.hear(ControlPacket(BfdState.DOWN, 8))
+    assert world.told[-2:] == [("a", BfdState.DOWN), ("a", BfdState.INIT)]
+
+
+def test_a_peer_that_hears_nothing_takes_its_session_down() -> None:
+    """RFC 5880 §6.8.1: it has forgotten our discriminator, and says so by its own."""
+    world = World(WATCH)
+    world.come_up()
+    world.hear(ControlPacket(BfdState.DOWN, 9))
     assert world.told[-1] == ("a", BfdState.DOWN)
 
 
