@@ -27,6 +27,7 @@ from tests.support.pairs import becomes
 from tests.support.resources import node, settings
 from tests.support.restarters import restarting
 from tests.support.traffic import Flow, flowing, lost
+from tests.support.watching import removed
 from tests.support.watching import watched as routes_watched
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop]
@@ -120,8 +121,7 @@ def undisturbed(world: World) -> Iterator[None]:
         yield
         world.is_back()
         becomes("the restart is over", lambda: restarting(world.wren), [])
-    assert lost(counts) == {}
-    assert {name: watch.removed for name, watch in watches.items() if watch.removed} == {}
+    assert (lost(counts), removed(watches)) == ({}, {})
     assert world.told_by_peers() == before
     assert world.process()["pid"] == process
     for name, session in sessions(world.wren).items():

@@ -16,7 +16,7 @@ from tests.support.netns import needs_namespaces
 from tests.support.pairs import becomes, gateways
 from tests.support.restarters import BIRD_RESTARTS, restarting
 from tests.support.traffic import Flow, flowing, lost
-from tests.support.watching import Watch, watched
+from tests.support.watching import removed, watched
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop, needs_namespaces]
 
@@ -44,10 +44,6 @@ def both_ways(lab: Lab, one: str, two: str) -> list[Flow]:
     """Give the flows between the networks 10.1 and 10.2 of two nodes."""
     flow = Flow(lab.node(one), "10.1.0.1", lab.node(two), "10.2.0.1")
     return [flow, flow.back]
-
-
-def removed(watches: dict[str, Watch]) -> dict[str, list[str]]:
-    return {name: watch.removed for name, watch in watches.items() if watch.removed}
 
 
 def test_two_equal_paths_stay_two_while_one_teller_restarts_or_wren_does() -> None:

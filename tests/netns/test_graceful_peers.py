@@ -17,7 +17,7 @@ from tests.support.pairs import becomes, gateways
 from tests.support.restarters import BIRD, FRR, GOBGP, KINDS, OTHER, RESTARTED, ring
 from tests.support.star import Star, star
 from tests.support.traffic import Counts, flowing, lost
-from tests.support.watching import watched
+from tests.support.watching import removed, watched
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop, needs_namespaces]
 
@@ -39,8 +39,7 @@ def test_each_kind_of_peer_restarts_and_nothing_is_lost() -> None:
                 for flow, count in counts.items()
                 if (kind, flow.sender, ":" in flow.source) != (FRR, node, True)
             }
-            assert (kind, lost(told)) == (kind, {})
-            assert {name: w.removed for name, w in watches.items() if w.removed} == {}
+            assert (kind, lost(told), removed(watches)) == (kind, {}, {})
 
 
 def is_up(found: Star, kind: str) -> bool:

@@ -29,17 +29,12 @@ from tests.support.restarters import (
     ring,
 )
 from tests.support.traffic import flowing, lost
-from tests.support.watching import Watch, watched
+from tests.support.watching import removed, watched
 from tests.support.wiretap import Tap
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop, needs_namespaces]
 
 PAIRS = ((BIRD, FRR), (GOBGP, OTHER))
-
-
-def removed(watches: dict[str, Watch]) -> dict[str, list[str]]:
-    """Give the routes that kernels have lost, by node; of most nodes none."""
-    return {name: watch.removed for name, watch in watches.items() if watch.removed}
 
 
 def said_of_restarts(found: Ring, tap: Tap, kind: str, family: Family) -> list[GracefulRestart]:
@@ -69,8 +64,7 @@ def test_kills_at_any_moment_lose_nothing_either_way(kills: int) -> None:
                 time.sleep(moments.uniform(0, 1))
                 found.wren.start()
                 found.is_settled()
-        assert lost(counts) == {}
-        assert removed(watches) == {}
+        assert (lost(counts), removed(watches)) == ({}, {})
         for kind in KINDS:
             for family in Family:
                 said = said_of_restarts(found, tap, kind, family)

@@ -21,7 +21,7 @@ from tests.support.netns import needs_namespaces
 from tests.support.pairs import becomes
 from tests.support.restarters import BIRD_RESTARTS, restarting
 from tests.support.traffic import Flow, flowing, lost
-from tests.support.watching import watched
+from tests.support.watching import removed, watched
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop, needs_namespaces]
 
@@ -137,8 +137,7 @@ def through(lab: Lab) -> Iterator[None]:
     ]
     with watched(lab.node("w"), *nodes) as watches, flowing(flows) as counts:
         yield
-    assert lost(counts) == {}
-    assert {name: watch.removed for name, watch in watches.items() if watch.removed} == {}
+    assert (lost(counts), removed(watches)) == ({}, {})
 
 
 def test_bird_takes_over_from_wren_and_wren_from_bird() -> None:

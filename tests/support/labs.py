@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,17 +10,25 @@ from pathlib import Path
 from lab import Lab
 from lab.pytest_plugin import named_afresh
 
+LINES = 60
+"""Of each log that are shown of a lab in which something failed."""
+
 
 @contextmanager
 def lab_of(text: str, base: Path | None = None) -> Iterator[Lab]:
-    """Bring a topology up for the time of a ``with`` block.
+    """Bring a topology up for the time of a ``with`` block; what fails there shows all logs' ends.
 
     Args:
         text: the topology; each lab gets a name of its own.
         base: where relative datastores start.
     """
     with named_afresh(text, base) as lab:
-        yield lab
+        try:
+            yield lab
+        except BaseException:
+            for node in lab.nodes.values():
+                sys.stdout.write(f"The log of {node.name} ends:\n{node.last_words(LINES)}\n")
+            raise
 
 
 def two_nodes(kind: str, asn: int, *, extra: str = "") -> str:

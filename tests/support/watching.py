@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -35,6 +35,11 @@ class Watch:
 
 
 _NOT_OURS = ("Deleted local", "Deleted broadcast", "Deleted multicast", "Deleted blackhole 198.18.")
+
+
+def removed(watches: Mapping[str, Watch]) -> dict[str, list[str]]:
+    """Give the nodes that lost routes, with them."""
+    return {name: watch.removed for name, watch in watches.items() if watch.removed}
 
 
 @contextmanager
