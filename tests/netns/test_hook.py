@@ -73,11 +73,17 @@ def test_a_program_is_told_of_bfd_and_of_sessions(tmp_path: Path) -> None:
         last = [json.loads(line) for line in told.read_text().splitlines()][2:4]
         [bfd] = [each for each in last if each["event"] == "bfd"]
         assert (bfd["failed"], bfd["reason"]) == (True, "Control Detection Time Expired")
-        becomes("and that they come back", lambda: sorted(changes()[4:]), up)
+        # BIRD may begin BFD anew with its session, which is a change more.
+        becomes("and that they come back", lambda: dict(changes()[4:]), dict(up))
         becomes("the address is back", has_address, True)
         assert "HookFails" not in str(Edited(w, tmp_path / "datastore").conditions())
+        told_before = len(changes())
         w.stop()
-        becomes("the end of the daemon is told", lambda: ("session", "down") in changes()[6:], True)
+        becomes(
+            "the end of the daemon is told",
+            lambda: ("session", "down") in changes()[told_before:],
+            True,
+        )
 
 
 def test_a_program_that_hangs_or_fails_is_shown_and_holds_up_nobody(tmp_path: Path) -> None:
