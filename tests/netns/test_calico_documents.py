@@ -184,6 +184,8 @@ links:
     node2: [172.17.8.102/24, "aa:bb::ff/64"]
 """
     with lab_of(topology) as lab:
+        # Later, an attempt to connect with the others may have failed already.
+        lab.wait_established()
         # The way to the peers is there, and who stands at its end says nothing.
         for address in ("10.20.30.40", "192.10.0.0"):
             lab.node("node1").execute(["ip", "route", "add", address, "via", "172.17.8.102"])
