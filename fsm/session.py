@@ -4,7 +4,8 @@
 dial, INCOMING for the one that the peer dials. They run beside each other until one of them wins;
 each machine is RFC 4271 §8.2.2 by itself, and this module is what they owe each other:
 
-- *Collision.* When an OPEN arrives while the other connection is further on, one of the two goes.
+- *Collision.* When an OPEN arrives while the other connection is further on, one of the two goes;
+  a peer that would take the other for a restart is not answered before it (`fsm.crossing`).
 - *Back-off.* When nothing is left that could become Established, both machines sit out the
   IdleHoldTimer, which doubles from failure to failure and starts afresh after a session that lived.
 - *Strict mode.* Nothing is tried before BFD is up, where it is asked for (`fsm.gate`).
@@ -45,6 +46,7 @@ from math import inf
 from fsm.bgp import BgpFsm
 from fsm.capabilities import GracefulRestart, LongLivedGracefulRestart
 from fsm.config import SessionConfig
+from fsm.crossing import Crossing, OpenEvent, matters
 from fsm.effects import (
     AttemptFailed,
     Close,
@@ -67,6 +69,7 @@ from fsm.events import (
     ConnectionEvent,
     Event,
     IdleHoldTimerExpires,
+    KeepAliveMsg,
     ManualStop,
     NotifMsg,
     OpenCollisionDump,
@@ -114,6 +117,7 @@ class Session:
         self._gate = Gate(
             is_strict=config.bfd_strict, hold_down=config.bfd_hold_down, is_up=bfd_is_up
         )
+        self._crossing = Crossing()
         self.stop: ManualStop | None = None
         """The word that took the session down, until somebody starts it again."""
         self._is_started = False
@@ -148,7 +152,8 @@ class Session:
         """The moment of the next timer; None if none runs."""
         machines = (self._outgoing.timers, self._incoming.timers)
         timers = (*machines, self._timers, self._gate.timers)
-        return min((d for t in timers if (d := t.deadline()) is not None), default=None)
+        deadlines = (*(t.deadline() for t in timers), self._crossing.until)
+        return min((d for d in deadlines if d is not None), default=None)
 
     @property
     def timers(self) -> dict[tuple[Side | None, Timer], float]:
@@ -249,6 +254,7 @@ class Session:
         before = self.state
         self._gate.tick(now)
         effects = self._happen(event, now, chance)
+        effects += self._answer_late(now, chance)
         self._remember(now, effects)
         effects += self._settle(now, chance)
         if self.state is not before:
@@ -275,6 +281,9 @@ class Session:
                 return self._lose_bfd(now, chance)
             case AutomaticStop():
                 return self._stop_for_a_while(event, now, chance)
+            case KeepAliveMsg(Side.INCOMING) if self._crossing.waiting is not None:
+                self._crossing.is_confirmed = True
+                return []
             case BgpOpen() | BgpOpenWithDelayOpenTimerRunning():
                 return self._opened(event, now, chance)
             case ConnectionEvent():
@@ -387,7 +396,7 @@ class Session:
             )
 
     def _opened(
-        self, event: BgpOpen | BgpOpenWithDelayOpenTimerRunning, now: float, chance: float
+        self, event: OpenEvent, now: float, chance: float, *, is_late: bool = False
     ) -> list[Effect]:
         """Resolve a collision before the OPEN is answered. RFC 4271 §6.8.
 
@@ -395,15 +404,51 @@ class Session:
         was dialled by the router with the greater identifier. The loser must not be answered by
         a KEEPALIVE first, or the peer would take it for the winner.
         """
+        if not is_late and self._crossing.waiting is None and self._crosses(event):
+            self._crossing.keep(event, now)
+            return []
         machine = self._machines[event.side]
         other = self._machines[event.side.other]
-        if other.state is not State.OPEN_CONFIRM or not machine.is_connected:
+        is_alone = other.state is not State.OPEN_CONFIRM and not self._has_waiting(other)
+        if is_alone or not machine.is_connected:
             return self._connection(event, now, chance)
         if event.side is not self._preferred(event.message):
             return machine.handle(OpenCollisionDump(event.side), now, chance)
         effects = machine.handle(event, now, chance)
         if machine.state is State.OPEN_CONFIRM:
             effects += other.handle(OpenCollisionDump(other.side), now, chance)
+        return effects
+
+    def _crosses(self, event: OpenEvent) -> bool:
+        """Tell whether an OPEN came on the peer's connection while ours is on its way."""
+        incoming, outgoing = self._incoming, self._outgoing
+        is_under_way = outgoing.is_dialing or outgoing.state is State.OPEN_SENT
+        return (
+            event.side is Side.INCOMING
+            and incoming.state is State.OPEN_SENT
+            and is_under_way
+            and matters(event)
+        )
+
+    def _has_waiting(self, machine: BgpFsm) -> bool:
+        """Tell whether a machine's connection has its OPEN, which was not answered yet."""
+        return machine is self._incoming and self._crossing.waiting is not None
+
+    def _answer_late(self, now: float, chance: float) -> list[Effect]:
+        """Answer the OPEN that waits, once ours has arrived or failed, or it was long enough."""
+        waiting, until = self._crossing.waiting, self._crossing.until
+        if waiting is None or until is None:
+            return []
+        if self._incoming.state is not State.OPEN_SENT:
+            self._crossing.take()
+            return []
+        if self._crosses(waiting) and now < until:
+            return []
+        is_confirmed = self._crossing.is_confirmed
+        self._crossing.take()
+        effects = self._opened(waiting, now, chance, is_late=True)
+        if is_confirmed:
+            effects += self._connection(KeepAliveMsg(Side.INCOMING), now, chance)
         return effects
 
     def _preferred(self, received: Open) -> Side:
