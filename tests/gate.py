@@ -4,9 +4,9 @@
 
 Tests that run real daemons in namespaces share the processors with one another. Where a daemon has
 to wait for a processor its timers run out, ours as well as others'; that is a finding about the
-load, and not about Wren. So what failed is run a second time with nothing beside it, and it is the
-second time that counts. Both are printed. More than `A_FEW` failures are no accident: then there
-is no second time.
+load, and not about Wren. So what failed is run a second time with nothing beside it, with the other
+tests of its file, which may share a lab with it; and it is the second time that counts. Both are
+printed. More than `A_FEW` failures are no accident: then there is no second time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(words: list[str] | None = None) -> int:
     sys.stdout.write(f"\n{len(failed)} failed beside others; once more, alone:\n")
     sys.stdout.writelines(f"  {name}\n" for name in failed)
     sys.stdout.flush()
-    return _pytest(*failed)
+    return _pytest(*dict.fromkeys(name.partition("::")[0] for name in failed))
 
 
 def _pytest(*arguments: str) -> int:

@@ -60,6 +60,8 @@ def give(ring: Star, passwords: Mapping[str, str | None]) -> None:
             path.unlink(missing_ok=True)
         else:
             path.write_text(password, encoding="utf-8")
+    for name in (name for name, password in passwords.items() if password is not None):
+        becomes(f"the password of {name} is read", partial(asks, ring, name), wanted=True)
 
 
 def uptimes(ring: Star) -> dict[str, list[float]]:
@@ -109,8 +111,6 @@ def test_without_the_password_nothing_is_said_and_it_is_suspected(ring: Star) ->
 
 def test_the_right_password_brings_every_session_up(ring: Star) -> None:
     give(ring, dict.fromkeys(DAEMONS, RIGHT))
-    for name in DAEMONS:
-        becomes(f"the password of {name} is read", partial(asks, ring, name), wanted=True)
     agree(ring)
     for name in DAEMONS:
         for family in BOTH:
