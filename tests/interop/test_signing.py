@@ -21,7 +21,8 @@ from tests.support.labs import lab_of
 from tests.support.pairs import becomes
 from tests.support.star import DAEMONS, IPV4, IPV6, Star, star
 
-pytestmark = [pytest.mark.interop, pytest.mark.netns]
+# OpenBGPD takes no calls for long, where it has failed a few times before its password was read.
+pytestmark = [pytest.mark.interop, pytest.mark.netns, pytest.mark.timeout(300)]
 
 RIGHT, OTHER, WRONG = "right-key", "other-key", "wrong-key"
 SIGNED = {
