@@ -40,7 +40,7 @@ NEAR = {
 BOTH = (IPV4, IPV6)
 MORE = ip_network("10.77.0.0/16")
 MISMATCH = "MD5 mismatch suspected"
-_TIMES = 8
+_TIMES = 16
 
 
 @pytest.fixture(scope="module")
