@@ -53,6 +53,13 @@ def ring() -> Iterator[Star]:
 
 
 def give(ring: Star, passwords: Mapping[str, str | None]) -> None:
+    """Write the Secrets of speakers that peers name, and wait until those that stay are read."""
+    write(ring, passwords)
+    for name in (name for name, password in passwords.items() if password is not None):
+        becomes(f"the password of {name} is read", partial(asks, ring, name), wanted=True)
+
+
+def write(ring: Star, passwords: Mapping[str, str | None]) -> None:
     """Write the Secrets of speakers; None takes one away."""
     for name, password in passwords.items():
         path = ring.wren.home / "datastore" / "secrets" / name / "password"
@@ -61,8 +68,6 @@ def give(ring: Star, passwords: Mapping[str, str | None]) -> None:
             path.unlink(missing_ok=True)
         else:
             path.write_text(password, encoding="utf-8")
-    for name in (name for name, password in passwords.items() if password is not None):
-        becomes(f"the password of {name} is read", partial(asks, ring, name), wanted=True)
 
 
 def uptimes(ring: Star) -> dict[str, list[float]]:
@@ -231,9 +236,10 @@ def test_a_speaker_that_has_no_password_is_not_talked_to(nearby: Star) -> None:
     """Wren's first password ends the sessions; who is unsigned is not heard, and is suspected."""
     nearby.agree()
     before = uptimes(nearby)
-    give(nearby, dict.fromkeys(DAEMONS, RIGHT))
+    write(nearby, dict.fromkeys(DAEMONS, RIGHT))
     ask_for_passwords(nearby, asked=True)
     for name in DAEMONS:
+        becomes(f"the password of {name} is read", partial(asks, nearby, name), wanted=True)
         nearby.session_is(name, up=False)
         becomes(f"{name} is suspected", partial(suspects, nearby, name), wanted=True)
     ask_for_passwords(nearby, asked=False)
