@@ -30,7 +30,14 @@ from fsm.effects import (
     Effect,
     Send,
 )
-from fsm.errors import BgpError, CeaseError, FsmError, HoldTimerExpired, SendHoldTimerExpired
+from fsm.errors import (
+    BgpError,
+    CeaseError,
+    FsmError,
+    HoldTimerExpired,
+    RouteRefreshError,
+    SendHoldTimerExpired,
+)
 from fsm.events import (
     AutomaticStart,
     AutomaticStartWithDampPeerOscillationsAndPassiveTcpEstablishment,
@@ -402,6 +409,8 @@ class BgpFsm(Machine):
     def _unexpected(self, event: Event) -> State:
         """RFC 6608 §4: the subcode names the state, the data the type of the message."""
         kind = _MESSAGE_TYPES.get(type(event))
+        if isinstance(event, UpdateMsgErr) and isinstance(event.error, RouteRefreshError):
+            kind = MessageType.ROUTE_REFRESH
         text = f"{type(event).__name__} in state {self.state}"
         if kind is None:
             return self._fail(FsmError(text=text))

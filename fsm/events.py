@@ -371,6 +371,10 @@ class MessageSent(SendEvent):
 
 @dataclass(frozen=True, slots=True)
 class RouteRefreshMsg(ConnectionEvent):
-    """A ROUTE-REFRESH arrived; RFC 2918 gave it no number."""
+    """A ROUTE-REFRESH arrived; RFC 2918 gave it no number.
 
-    message: RouteRefresh
+    Args:
+        message: None where nobody here knows its family or its subtype.
+    """
+
+    message: RouteRefresh | None

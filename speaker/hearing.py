@@ -205,10 +205,8 @@ class Hearing:
             self._tell_garbage(error, body)
             self._peer.handle(UpdateMsgErr(side, error))
             return
-        if message is None:
-            return
         self._peer.handle(RouteRefreshMsg(side, message))
-        if self._peer.exchange is not None:
+        if message is not None and self._peer.exchange is not None:
             self._peer.exchange.take_refresh(message)
             self._peer.router.work()
 

@@ -46,7 +46,7 @@ from fsm.family import Family
 from fsm.graceful import Order
 from fsm.messages import Keepalive, Open, RouteRefresh
 from fsm.negotiation import Negotiated
-from fsm.notifications import Cease, Notification
+from fsm.notifications import Cease, Code, Notification
 from fsm.session import Session, SessionConfig
 from fsm.state import State
 from fsm.timers import Timer
@@ -385,6 +385,13 @@ class Peer:
         """
         log.peer_failed(self.name)
         self.handle(ManualStop(Cease.OUT_OF_RESOURCES))
+        # Where the fault was in ending the session, the session has ended and the rest has not.
+        for connection in self.connections:
+            farewell = Notification(Code.CEASE, Cease.OUT_OF_RESOURCES)
+            self.connections.send(connection.side, farewell)
+            self.connections.close(connection.side)
+        if self.exchange is not None:
+            self._down(DownReason(DownKind.DROPPED, text="a fault of ours"))
         self.restarts.give_up()
         self.handle(ManualStart())
 

@@ -12,7 +12,7 @@ Whatever goes wrong becomes an `OpenMessageError`: nothing that a peer sends may
 exception.
 
 Standards: RFC 4271 §4.2, §4.4, §4.5, §6.2; RFC 5492 §3-4; RFC 9072 §2; RFC 2918; RFC 7313;
-RFC 9234 §4.1; RFC 9494 §3.1.
+RFC 8654 §4; RFC 9234 §4.1; RFC 9494 §3.1.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ from speaker.wire import framing
 _T = TypeVar("_T")
 _CAPABILITIES = 2
 """The one optional parameter that there is (RFC 5492 §4)."""
+
+_LONGEST_BODY = framing.MAX_LENGTH - framing.HEADER_LENGTH
 
 _RESTART_STATE, _RESTART_NOTIFICATION = 0x8, 0x4
 _FORWARDING = 0x80
@@ -102,9 +104,10 @@ def encode(message: Message) -> bytes:
         case Keepalive():
             return framing.KEEPALIVE_MESSAGE
         case Notification():
-            return framing.message(
-                framing.NOTIFICATION, bytes((message.code, message.subcode)) + message.data
-            )
+            # RFC 8654 §4: nothing longer goes to a peer that may not have offered to take it, and
+            # data that quotes a whole message would be longer than any.
+            body = bytes((message.code, message.subcode)) + message.data
+            return framing.message(framing.NOTIFICATION, body[:_LONGEST_BODY])
         case RouteRefresh():
             afi, safi = message.family
             return framing.message(
@@ -376,11 +379,13 @@ def decode_route_refresh(body: bytes) -> RouteRefresh | None:
     """Decode the body of a ROUTE-REFRESH; None for a family or subtype we do not know.
 
     Raises:
-        RouteRefreshError: a known subtype with a wrong length (RFC 7313 §5).
+        RouteRefreshError: a known subtype with a wrong length; it has the whole message as data
+            (RFC 7313 §5).
     """
     subtype = body[2]
     if len(body) != 4 and subtype <= 2:
-        raise RouteRefreshError(RefreshSubcode.INVALID_MESSAGE_LENGTH, body, f"{len(body)} octets")
+        whole = framing.message(framing.ROUTE_REFRESH, body)
+        raise RouteRefreshError(RefreshSubcode.INVALID_MESSAGE_LENGTH, whole, f"{len(body)} octets")
     family = _known_family(body[0] << 8 | body[1], body[3])
     if family is None or subtype > 2:
         return None

@@ -18,7 +18,13 @@ from fsm.effects import (
     SessionDown,
     SessionUp,
 )
-from fsm.errors import BgpError, MessageHeaderError, OpenMessageError, UpdateMessageError
+from fsm.errors import (
+    BgpError,
+    MessageHeaderError,
+    OpenMessageError,
+    RouteRefreshError,
+    UpdateMessageError,
+)
 from fsm.events import (
     AutomaticStart,
     AutomaticStartWithDampPeerOscillations,
@@ -143,6 +149,14 @@ def test_a_silent_peer_is_told_that_the_hold_timer_expired(state: State) -> None
     assert fsm.state is State.IDLE
 
 
+@pytest.mark.parametrize("state", [State.OPEN_SENT, State.OPEN_CONFIRM])
+def test_a_malformed_refresh_that_is_not_expected_is_told_as_a_refresh(state: State) -> None:
+    """RFC 6608 §4: the state counts before the length."""
+    fsm = machine(state)
+    expected = Notification(5, LATE.index(state) + 1, b"\x05")
+    assert sent(fsm, UpdateMsgErr(OUT, RouteRefreshError(1))) == [expected]
+
+
 @pytest.mark.parametrize("state", LATE)
 @pytest.mark.parametrize(
     ("event", "kind"),
@@ -151,6 +165,7 @@ def test_a_silent_peer_is_told_that_the_hold_timer_expired(state: State) -> None
         (UpdateMsg(OUT), 2),
         (KeepAliveMsg(OUT), 4),
         (RouteRefreshMsg(OUT, RouteRefresh(IPV4_UNICAST)), 5),
+        (RouteRefreshMsg(OUT, None), 5),
     ],
 )
 def test_an_unexpected_message_is_answered_with_the_state_and_its_type(

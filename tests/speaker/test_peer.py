@@ -35,9 +35,11 @@ from tests.support.routers import (
 from tests.support.scripted_peer import (
     MARKER,
     NOTIFICATION,
+    ROUTE_REFRESH,
     Doorkeeper,
     ScriptedPeer,
     attribute,
+    capability,
     keepalive,
     message,
     notification,
@@ -559,6 +561,55 @@ async def test_a_fault_of_ours_resets_that_peer_alone(monkeypatch: pytest.Monkey
         again.announce("10.1.0.0/16")
         await other.until(lambda: "10.1.0.0/16" in other.table)
         assert uptimes(router)[peer_at(router, 12).name] == before
+
+
+@on_uvloop
+async def test_a_fault_of_ours_in_ending_a_session_leaves_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Town() as town:
+        town.faulty = True
+        router = await town.run_for_strangers(2)
+        struck, other = await town.join(11), await town.join(12)
+        struck.announce("10.1.0.0/16")
+        await other.until(lambda: "10.1.0.0/16" in other.table)
+        send = peer_at(router, 11).connections.send
+
+        def fail_once(*_: object) -> bool:
+            monkeypatch.setattr(peer_at(router, 11).connections, "send", send)
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(peer_at(router, 11).connections, "send", fail_once)
+        struck.send(message(9))
+        await struck.until_closed()
+        assert struck.notification == (6, 8, b"")
+        await other.until(lambda: "10.1.0.0/16" not in other.table)
+        await town.join(11)
+
+
+@on_uvloop
+async def test_a_refresh_as_long_as_a_message_can_be_is_answered_by_its_error() -> None:
+    """RFC 7313 §5: the data is the whole message, as far as a NOTIFICATION holds it."""
+    async with Town() as town:
+        router = await town.run_for_strangers(keys={"extendedMessages": "on"})
+        peer = await town.join(more=capability(6))
+        refresh = message(ROUTE_REFRESH, bytes((0, 1, 1, 1)) + bytes(65535 - 23))
+        peer.send(refresh)
+        await peer.until_closed()
+        assert peer.notification == (7, 1, refresh[: 4096 - 21])
+        assert not peer_at(router, 11).is_established
+
+
+@on_uvloop
+@pytest.mark.parametrize("body", ["7777 00 01", "0001 09 01", "0001 01 01 00"])
+async def test_a_refresh_before_the_open_is_unexpected_whatever_it_asks_for(body: str) -> None:
+    """RFC 6608 §4."""
+    async with Town() as town:
+        await town.run_for_strangers()
+        peer = await town.call()
+        peer.send(message(ROUTE_REFRESH, bytes.fromhex(body)))
+        await peer.until_closed()
+        assert peer.notification == (5, 1, bytes((ROUTE_REFRESH,)))
 
 
 def _count(kind: int) -> Callable[[ScriptedPeer], int]:

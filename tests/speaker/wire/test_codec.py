@@ -184,11 +184,19 @@ def test_a_refresh_of_an_unknown_family_or_subtype_is_ignored(text: str) -> None
 
 @pytest.mark.parametrize("subtype", [0, 1, 2])
 def test_a_refresh_of_a_wrong_length_is_an_error_that_quotes_it(subtype: int) -> None:
-    """RFC 7313 §5: the data is the complete message, of which the header is the shell's."""
+    """RFC 7313 §5: the data is the complete message."""
     body = bytes((0, 1, subtype, 1, 0))
     with pytest.raises(RouteRefreshError) as raised:
         decode_route_refresh(body)
-    assert raised.value.notification == Notification(7, 1, body)
+    assert raised.value.notification == Notification(7, 1, MARKER + octets("0018 05") + body)
+
+
+@pytest.mark.parametrize("length", [4095, 4096, 4097, 65535])
+def test_a_notification_never_exceeds_what_every_peer_takes(length: int) -> None:
+    """RFC 8654 §4: the data of the longest message that can come does not fit into another."""
+    encoded = encode(Notification(7, 1, bytes(length - 21)))
+    assert len(encoded) == min(length, 4096)
+    assert int.from_bytes(encoded[16:18], "big") == len(encoded)
 
 
 families = st.builds(Family, st.sampled_from(Afi), st.sampled_from(Safi))
