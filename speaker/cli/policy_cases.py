@@ -20,7 +20,6 @@ from speaker.cli.options import (
     find_datastore,
     this_node,
 )
-from speaker.cli.rule_places import RulePlaces
 from speaker.cli.tables import Table, count, write_json, write_lines
 from speaker.config.chains import RuleName, all_rules
 from speaker.config.problems import Problem
@@ -38,14 +37,13 @@ INVALID = 2
 
 @dataclass(slots=True)
 class Tested:
-    """Resources under test: where their rules stand, and which of them decided in how many cases.
+    """Resources under test, and which of their rules decided in how many cases.
 
     Attributes:
         nodes: those that were asked so far, by name.
     """
 
     resources: Resources
-    places: RulePlaces
     nodes: dict[str, TrialNode] = field(default_factory=dict)
     hits: Counter[RuleName] = field(default_factory=Counter)
 
@@ -72,10 +70,10 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A case that was run, and where the rules stand that it is about."""
+    """A case that was run, and the resources that it is about."""
 
     result: CaseResult
-    places: RulePlaces
+    resources: Resources
 
     @property
     def passed(self) -> bool:
@@ -89,11 +87,9 @@ class Tried:
             return []
         word = "ok" if self.passed else "; ".join(map(str, result.mismatches))
         where = f"{result.file}:{result.line}: {result.case.name}"
-        lines = [f"{where}: {word}: {self.places.written(outcome.reason)}"]
+        lines = [f"{where}: {word}: {outcome.reason}"]
         if verbose:
-            lines += [
-                f"    {self.places.written(miss.origin)}: {miss.words}" for miss in outcome.misses
-            ]
+            lines += [f"    {miss.origin}: {miss.words}" for miss in outcome.misses]
         return lines
 
     def as_json(self) -> dict[str, Any]:
@@ -108,7 +104,7 @@ class Tried:
             "verdict": outcome.result.value,
             "reason": outcome.reason,
             "rule": None if outcome.rule is None else str(outcome.rule),
-            "place": "" if outcome.rule is None else self.places.place(outcome.rule),
+            "place": "" if outcome.rule is None else outcome.rule.place(self.resources),
             "mismatches": [
                 {"what": each.what, "expected": each.expected, "came": each.came}
                 for each in result.mismatches
@@ -166,7 +162,7 @@ def cases(
                 problems += [] if result.problem is None else [result.problem]
                 continue
             tested.hits.update(dict.fromkeys(result.outcome.hits, 1))
-            tried.append(Tried(result, tested.places))
+            tried.append(Tried(result, tested.resources))
     if problems:
         _invalid(problems)
     percent = _percent(sets.values())
@@ -224,7 +220,7 @@ def _tested(path: Path) -> Tested:
     loaded = load_directory(path)
     if loaded.problems:
         _invalid(loaded.problems)
-    return Tested(loaded.resources, RulePlaces.of(path))
+    return Tested(loaded.resources)
 
 
 def _node(tested: Tested, name: str, placed: Placed) -> TrialNode:
@@ -252,7 +248,7 @@ def _show(
 ) -> None:
     failed = sum(not each.passed for each in tried)
     rows = [
-        (str(rule), tested.places.place(rule), hits)
+        (str(rule), rule.place(tested.resources), hits)
         for tested in sets
         for rule, hits in tested.coverage()
     ]

@@ -14,7 +14,6 @@ import typer
 
 from fsm.errors import SpeakerError
 from speaker.cli.options import Output, OutputOption, RunDirOption, this_node
-from speaker.cli.rule_places import RulePlaces
 from speaker.cli.tables import count, write_json, write_lines
 from speaker.config.chains import names
 from speaker.config.store import Resources
@@ -31,43 +30,32 @@ FAILED = 2
 """Exit code where nothing could be compared."""
 
 
-class _Shown:
-    """Puts what differs into words, each version with the lines of its own files."""
+def _route(group: Group, prefix: str) -> str:
+    """Give the line of one route."""
+    return f"{names(group.peers)} {group.direction} {prefix}: {group.old} → {group.new}"
 
-    def __init__(self, old: Path, new: Path) -> None:
-        self._old, self._new = RulePlaces.of(old), RulePlaces.of(new)
 
-    def ways(self, group: Group) -> tuple[str, str]:
-        """Say what both versions do."""
-        return self._old.written(group.old), self._new.written(group.new)
+def _lines(group: Group) -> list[str]:
+    """Give the lines of a group."""
+    more = ", …" if group.count > len(group.examples) else ""
+    return [
+        f"{names(group.peers)} {group.direction} {group.family}: {count(group.count, 'route')}",
+        f"  {group.old} → {group.new}",
+        f"  {', '.join(group.examples)}{more}",
+    ]
 
-    def route(self, group: Group, prefix: str) -> str:
-        """Give the line of one route."""
-        before, after = self.ways(group)
-        return f"{names(group.peers)} {group.direction} {prefix}: {before} → {after}"
 
-    def lines(self, group: Group) -> list[str]:
-        """Give the lines of a group."""
-        before, after = self.ways(group)
-        more = ", …" if group.count > len(group.examples) else ""
-        return [
-            f"{names(group.peers)} {group.direction} {group.family}: {count(group.count, 'route')}",
-            f"  {before} → {after}",
-            f"  {', '.join(group.examples)}{more}",
-        ]
-
-    def as_json(self, group: Group) -> dict[str, Any]:
-        """Give the object of ``-o json``."""
-        before, after = self.ways(group)
-        return {
-            "peers": list(group.peers),
-            "direction": group.direction.value,
-            "family": str(group.family),
-            "old": before,
-            "new": after,
-            "count": group.count,
-            "prefixes": group.examples,
-        }
+def _as_json(group: Group) -> dict[str, Any]:
+    """Give the object of ``-o json``."""
+    return {
+        "peers": list(group.peers),
+        "direction": group.direction.value,
+        "family": str(group.family),
+        "old": group.old,
+        "new": group.new,
+        "count": group.count,
+        "prefixes": group.examples,
+    }
 
 
 def diff(
@@ -131,10 +119,9 @@ def _compare(
     before, after = load_resources(old), load_resources(new)
     name = node or _node(before, run_dir, asks=routes is None and random is None)
     versions = TrialNode(resolve_here(before, name)), TrialNode(resolve_here(after, name))
-    shown = _Shown(old, new)
 
     def tell(group: Group, prefix: str) -> None:
-        typer.echo(shown.route(group, prefix))
+        typer.echo(_route(group, prefix))
 
     comparison = Comparison(
         *versions,
@@ -152,7 +139,7 @@ def _compare(
             _take(comparison, _read(file, as_peer))
     else:
         _take(comparison, from_daemon(stream(run_dir, "heard")))
-    _show(comparison, shown, name, output, lists=not all_)
+    _show(comparison, name, output, lists=not all_)
     return bool(comparison.groups)
 
 
@@ -222,7 +209,7 @@ def _read(file: BinaryIO, as_peer: str) -> Iterator[Told]:
     return from_views(views)
 
 
-def _show(comparison: Comparison, shown: _Shown, node: str, output: Output, *, lists: bool) -> None:
+def _show(comparison: Comparison, node: str, output: Output, *, lists: bool) -> None:
     groups = comparison.groups
     for line in _asides(comparison):
         typer.echo(line, err=True)
@@ -233,14 +220,14 @@ def _show(comparison: Comparison, shown: _Shown, node: str, output: Output, *, l
                 "node": node,
                 "compared": comparison.routes,
                 "differing": differing,
-                "groups": [shown.as_json(group) for group in groups],
+                "groups": [_as_json(group) for group in groups],
                 "notCompared": comparison.unknown,
                 "notLetIn": comparison.unread,
             }
         )
         return
     for group in groups if lists else ():
-        write_lines(shown.lines(group))
+        write_lines(_lines(group))
     ways = f" in {count(len(groups), 'way')}" if groups else ""
     found = count(differing, "difference") if groups else "no difference"
     write_lines([f"node {node}: {count(comparison.routes, 'route')} compared, {found}{ways}"])

@@ -21,7 +21,7 @@ from policy.reach import Dead, Setting, dead_rules
 from policy.roles import Role
 from speaker.config.filter_resources import BGPFilter
 from speaker.config.filters import chain_field, rules_of
-from speaker.config.kinds import Kind
+from speaker.config.kinds import Kind, find_kind
 from speaker.config.peerplan import PeerPlan
 from speaker.config.plan import Plan, PolicyMode
 from speaker.config.policy_resources import RoutePolicy
@@ -65,8 +65,13 @@ def placed_rules(bgp_filter: AnyFilter, direction: Direction, afi: Afi) -> list[
     field = chain_field(direction, afi)
     return [
         PlacedRule(rule, Kind(bgp_filter.kind), bgp_filter.name, field, number)
-        for number, rule in enumerate(rules_of([bgp_filter], direction, afi, {}))
+        for number, rule in enumerate(rules_of([bgp_filter], direction, afi, _unplaced))
     ]
+
+
+def _unplaced(kind: Kind, name: str, chain: str, number: int) -> str:
+    """Leave places out: `PlacedRule` has them."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +195,12 @@ class RuleName:
     def __str__(self) -> str:
         return f"{self.kind}/{self.name} {self.field}[{self.number}]"
 
-    @property
-    def path(self) -> FieldPath:
-        """Its place in the document."""
-        return ("spec", self.field, self.number)
+    def place(self, resources: Resources) -> str:
+        """Give ``file:line``; empty where it is not known."""
+        kind = find_kind(self.kind)
+        if kind is None:
+            return ""
+        return resources.rule_place(kind, self.name, self.field, self.number)
 
 
 _ORIGIN = re.compile(r"(\w+)/(\S+) (\w+)\[(\d+)\]")

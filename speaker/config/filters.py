@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
@@ -32,6 +32,7 @@ from speaker.config.filter_resources import (
     FilterRuleV4,
     FilterRuleV6,
 )
+from speaker.config.kinds import Kind
 from speaker.config.policy_resources import (
     Bounds,
     CommunityQuantity,
@@ -48,6 +49,9 @@ MAX_U32 = 2**32 - 1
 
 AnyRule: TypeAlias = FilterRuleV4 | FilterRuleV6 | PolicyRuleV4 | PolicyRuleV6
 
+PlaceOf: TypeAlias = Callable[[Kind, str, str, int], str]
+"""Gives ``file:line`` of a filter's rule, by chain and number; empty where it is not known."""
+
 
 def packed(network: IPv4Network | IPv6Network) -> Nlri:
     """Give a network as NLRI."""
@@ -63,7 +67,7 @@ def rules_of(
     filters: Sequence[BGPFilter | RoutePolicy],
     direction: Direction,
     afi: Afi,
-    places: Mapping[str, str],
+    place_of: PlaceOf,
 ) -> tuple[Rule, ...]:
     """Give the rules of several filters, one after the other.
 
@@ -71,13 +75,13 @@ def rules_of(
         filters: in the order of evaluation.
         direction: import or export.
         afi: the family whose rules are wanted.
-        places: ``file:line`` of filters, by name, for explanations.
+        place_of: tells where a rule is written, for explanations.
     """
     found: list[Rule] = []
     for each in filters:
         field, rules = _chain(each.spec, direction, afi)
-        place = places.get(each.name)
         for number, rule in enumerate(rules):
+            place = place_of(Kind(each.kind), each.name, field, number)
             origin = f"{each.kind.lower()}/{each.name} {field}[{number}]"
             found.append(_rule(rule, f"{origin} ({place})" if place else origin))
     return tuple(found)

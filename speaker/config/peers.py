@@ -25,7 +25,6 @@ from speaker.config.filters import rules_of
 from speaker.config.honoured import honoured
 from speaker.config.key_values import BlackholeMode
 from speaker.config.keys import PREFIX, PolicyMode
-from speaker.config.kinds import Kind
 from speaker.config.limits import Limits
 from speaker.config.peer_rules import MAX_RESTART_TIME
 from speaker.config.peerings import Peering, peerings_of
@@ -404,11 +403,11 @@ class _Planner:
         families: tuple[Family, ...],
         first: tuple[Rule, ...] = (),
     ) -> tuple[tuple[Family, tuple[Rule, ...]], ...]:
-        places = {item.name: self._resources.place(Kind(item.kind), item.name) for item in filters}
+        place_of = self._resources.rule_place
         # Filters speak of prefixes.
         unicast = (family for family in families if family not in RELAYED)
         chains = (
-            (family, (*first, *rules_of(filters, direction, family.afi, places)))
+            (family, (*first, *rules_of(filters, direction, family.afi, place_of)))
             for family in unicast
         )
         return tuple((family, rules) for family, rules in chains if rules)

@@ -28,7 +28,7 @@ from speaker.config.keys import PREFIX
 from speaker.config.kinds import Kind, find_kind, unknown_kind, versions_of
 from speaker.config.models import Resource, fields_of
 from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean, show_path
-from speaker.config.report import Report
+from speaker.config.report import Report, RuleLines
 from speaker.config.resources import MODELS
 from speaker.config.rules import cautions_of, errors_of
 from speaker.config.scalars import ScalarError
@@ -83,6 +83,7 @@ def _read_known(report: Report, document: Document, kind: Kind) -> Report:
         report,
         warnings=tuple(map(document.problem, warnings)),
         places={show_path(path): document.at(path) for path in _COMPARED if _is_there(tree, path)},
+        rule_lines=_rule_lines(document) if kind in _FILTERS else {},
     )
     if violations or document.problems:
         return _refused(report, document, violations)
@@ -104,6 +105,20 @@ def _is_there(tree: Mapping[str, Any], path: FieldPath) -> bool:
     for name in path[:-1]:
         tree = map_at(tree, str(name))
     return path[-1] in tree
+
+
+_FILTERS = (Kind.BGP_FILTER, Kind.ROUTE_POLICY)
+_CHAINS = ("importV4", "importV6", "exportV4", "exportV6")
+
+
+def _rule_lines(document: Document) -> RuleLines:
+    """Say where each rule of a filter stands, for explanations."""
+    spec = map_at(document.tree, "spec")
+    return {
+        chain: tuple(document.at(("spec", chain, n))[0] for n in range(len(spec[chain])))
+        for chain in _CHAINS
+        if isinstance(spec.get(chain), list)
+    }
 
 
 def _refused(report: Report, document: Document, violations: list[Violation]) -> Report:

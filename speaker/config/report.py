@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from speaker.config.models import Resource
 from speaker.config.problems import Problem
+
+RuleLines: TypeAlias = Mapping[str, tuple[int, ...]]
+"""The line of each rule of a filter, by chain (``importV4``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Report:
         kind: as found, canonical where it is known; empty when there is none.
         resource: present if and only if the document is valid.
         places: line and column of the fields that other documents may contradict.
+        rule_lines: of a filter.
     """
 
     file: str
@@ -32,6 +37,7 @@ class Report:
     warnings: tuple[Problem, ...] = ()
     line: int = field(default=1, compare=False)
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    rule_lines: RuleLines = field(default_factory=dict, compare=False, repr=False)
 
     def moved(self, lines: int, index: int) -> Report:
         """Give it as that of a document so many lines further down, with another number."""
@@ -42,6 +48,10 @@ class Report:
             index=index,
             line=self.line + lines,
             places={name: (line + lines, column) for name, (line, column) in self.places.items()},
+            rule_lines={
+                chain: tuple(line + lines for line in written)
+                for chain, written in self.rule_lines.items()
+            },
             problems=tuple(item.moved(lines) for item in self.problems),
             warnings=tuple(item.moved(lines) for item in self.warnings),
         )

@@ -19,7 +19,7 @@ from speaker.config.kinds import Kind, name_space
 from speaker.config.models import Resource
 from speaker.config.policy_resources import RoutePolicy
 from speaker.config.problems import Problem
-from speaker.config.report import Report
+from speaker.config.report import Report, RuleLines
 from speaker.config.resources import (
     BGPConfiguration,
     BGPPeer,
@@ -33,6 +33,7 @@ from speaker.errors import ConfigError
 
 _R = TypeVar("_R", bound=Resource)
 _NOTHING: Mapping[tuple[Kind, str], str] = MappingProxyType({})
+_NO_LINES: Mapping[tuple[Kind, str], RuleLines] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,15 @@ class Resources:
     bfd: Mapping[str, BFDConfiguration] = field(default_factory=dict)
     places: Mapping[tuple[Kind, str], str] = field(default_factory=dict, compare=False)
     """``file:line`` of each."""
+    rule_lines: Mapping[tuple[Kind, str], RuleLines] = field(default_factory=dict, compare=False)
+    """Of the filters whose places are known."""
 
     @classmethod
     def of(
-        cls, resources: Iterable[Resource], places: Mapping[tuple[Kind, str], str] = _NOTHING
+        cls,
+        resources: Iterable[Resource],
+        places: Mapping[tuple[Kind, str], str] = _NOTHING,
+        rule_lines: Mapping[tuple[Kind, str], RuleLines] = _NO_LINES,
     ) -> Self:
         """Make a set of resources whose names are unique within their kind.
 
@@ -82,11 +88,37 @@ class Resources:
             caches=_by_name(RPKICache, ordered),
             bfd=_by_name(BFDConfiguration, ordered),
             places=places,
+            rule_lines=rule_lines,
         )
 
     def place(self, kind: Kind, name: str) -> str:
         """Tell where a resource is written, empty when that is not known."""
         return self.places.get((kind, name), "")
+
+    def rule_place(self, kind: Kind, name: str, chain: str, number: int) -> str:
+        """Tell where a rule of a filter is written, or at least the filter; else empty.
+
+        Args:
+            kind: of the filter.
+            name: of the filter.
+            chain: the field, ``importV4``.
+            number: the rule's, from 0.
+        """
+        place = self.place(kind, name)
+        lines = self.rule_lines.get((kind, name), {}).get(chain, ())
+        if not place or number >= len(lines):
+            return place
+        file, _, _ = place.rpartition(":")
+        return f"{file}:{lines[number]}"
+
+    def rules_stand_as_in(self, other: Resources) -> bool:
+        """Tell whether the rules of all filters are written in the same places as in another set.
+
+        For sets that are equal.
+        """
+        return self.rule_lines == other.rule_lines and all(
+            self.places.get(key) == other.places.get(key) for key in self.rule_lines
+        )
 
     def filter(self, name: str) -> BGPFilter | RoutePolicy | None:
         """Find what a peer's ``filters`` name."""
@@ -122,8 +154,9 @@ class Resources:
         }
         for key in gone:
             found.pop(key, None)
-        found |= {(Kind(resource.kind), resource.name): resource for resource in put}
-        return type(self).of(found.values(), self.places)
+        amended = {(Kind(resource.kind), resource.name): resource for resource in put}
+        lines = {key: each for key, each in self.rule_lines.items() if key not in amended}
+        return type(self).of({**found, **amended}.values(), self.places, lines)
 
     def __len__(self) -> int:
         return sum(map(len, self.by_kind().values()))
@@ -164,8 +197,13 @@ def build(
         (Kind(report.kind), report.name): f"{report.file}:{report.line}"
         for report in chosen.values()
     }
+    lines = {
+        (Kind(report.kind), report.name): report.rule_lines
+        for report in chosen.values()
+        if report.rule_lines
+    }
     resources = [report.resource for report in chosen.values() if report.resource is not None]
-    return Resources.of(resources, places), problems
+    return Resources.of(resources, places, lines), problems
 
 
 def duplicate(stays: Report, goes: Report) -> Problem:

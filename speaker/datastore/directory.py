@@ -115,7 +115,10 @@ class Directory:
             return self._loader.load()
 
     async def snapshots(self) -> AsyncGenerator[Resources, None]:
-        """Yield the resources now, and again after each edit that changed them."""
+        """Yield the resources now, and again after each edit that changed them.
+
+        That rules stand in other lines counts: people look them up there.
+        """
         current: Resources | None = None
         told: LoadResult | None = None
         async for _ in edits(self._path, _signature):
@@ -124,7 +127,11 @@ class Directory:
             if result != told:
                 told = result
                 self._on_load(result)
-            if current is None or result.resources != current:
+            if (
+                current is None
+                or result.resources != current
+                or not result.resources.rules_stand_as_in(current)
+            ):
                 current = result.resources
                 yield current
 

@@ -205,7 +205,7 @@ def test_each_route_of_our_own_says_which_resource_it_comes_from() -> None:
 def test_a_rule_of_a_resource_that_is_in_no_file_is_named_without_one() -> None:
     chain = {"importV4": [{"action": "Accept"}]}
     [made] = resources(document("BGPFilter", "f", chain)).filters.values()
-    [rule] = rules_of([made], Direction.IMPORT, Afi.IPV4, {})
+    [rule] = rules_of([made], Direction.IMPORT, Afi.IPV4, lambda *rule: "")
     assert rule.origin == "bgpfilter/f importV4[0]"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from textwrap import dedent
 
 import pytest
 
 from speaker.config.kinds import Kind
 from speaker.config.reading import read_file
-from speaker.config.store import build
+from speaker.config.store import Resources, build
 from speaker.errors import ConfigError
 from tests.support.resources import document, node, peer, resources, settings
 
@@ -80,3 +81,31 @@ def test_whoever_makes_a_set_of_both_is_told() -> None:
         resources(document("BGPFilter", "f", {})).amended(policies.policies.values(), ())
     assert resources(document("RoutePolicy", "f", {})).filter("f") == policies.policies["f"]
     assert policies.filter("g") is None
+
+
+def test_the_place_of_a_rule_is_its_own_line() -> None:
+    text = dedent(
+        """\
+        # Two rules of one chain, none of the other.
+        apiVersion: wren.bgp/v1
+        kind: RoutePolicy
+        metadata: {name: p}
+        spec:
+          exportV6:
+          - {action: Reject, reason: one}
+
+          -
+            action: Accept
+        """
+    )
+    built, _ = build(read_file("---\n" + text, "p.yaml"))
+
+    def place(chain: str, number: int, in_: Resources = built) -> str:
+        return in_.rule_place(Kind.ROUTE_POLICY, "p", chain, number)
+
+    assert [place("exportV6", number) for number in (0, 1)] == ["p.yaml:8", "p.yaml:11"]
+    # Of a rule that is not in the file the document is known, and of what came otherwise nothing.
+    assert place("exportV6", 2) == place("importV4", 0) == "p.yaml:3"
+    assert built.rule_place(Kind.BGP_FILTER, "p", "exportV6", 0) == ""
+    amended = built.amended(built.policies.values(), [])
+    assert place("exportV6", 1, amended) == "p.yaml:3"

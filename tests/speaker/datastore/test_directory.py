@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from speaker.config.kinds import Kind
 from speaker.config.store import Resources
 from speaker.datastore.directory import (
     Directory,
@@ -61,6 +62,11 @@ class Watched:
     async def peers(self, *names: str) -> None:
         """Wait until exactly these BGPPeers are in force."""
         await self.until(lambda: list(self.snapshots[-1].peers) == list(names))
+
+    def places(self) -> list[str]:
+        """Give the places of two import rules of the filter ``f``."""
+        found = self.snapshots[-1]
+        return [found.rule_place(Kind.BGP_FILTER, "f", "importV4", number) for number in (0, 1)]
 
     async def rules(self, *rules: str) -> None:
         """Wait until exactly these problems are reported."""
@@ -181,6 +187,29 @@ async def test_an_edit_that_changes_nothing_yields_nothing(tmp_path: Path) -> No
         write(tmp_path / "y.yaml", peer("q", **TOR))
         await watched.peers("p", "q")
         assert len(watched.snapshots) == 2
+
+
+RULES = """\
+apiVersion: projectcalico.org/v3
+kind: BGPFilter
+metadata: {name: f}
+spec:
+  importV4:
+  - {action: Accept, source: RemotePeers}
+  - action: Reject
+"""
+
+
+@pytest.mark.asyncio
+async def test_rules_that_only_move_are_an_edit(tmp_path: Path) -> None:
+    file, other = tmp_path / "x.yaml", tmp_path / "y.yaml"
+    file.write_text(RULES)
+    async with watching(tmp_path) as watched:
+        assert watched.places() == [f"{file}:6", f"{file}:7"]
+        file.write_text(RULES.replace("  - action", "  # words\n  - action"))
+        await watched.until(lambda: watched.places() == [f"{file}:6", f"{file}:8"])
+        file.rename(other)
+        await watched.until(lambda: watched.places() == [f"{other}:6", f"{other}:8"])
 
 
 @pytest.mark.asyncio
