@@ -96,7 +96,7 @@ def diff(
         differs = _compare(
             old, new, node, run_dir, routes, as_peer, random, seed, output, all_=all_
         )
-    except (SpeakerError, FileNotFoundError) as error:
+    except SpeakerError as error:
         typer.echo(f"wren: {error}", err=True)
         raise typer.Exit(FAILED) from None
     if differs:
@@ -116,9 +116,9 @@ def _compare(
     *,
     all_: bool,
 ) -> bool:
-    before, after = load_resources(old), load_resources(new)
+    before, after = _load("OLD", old), _load("NEW", new)
     name = node or _node(before, run_dir, asks=routes is None and random is None)
-    versions = TrialNode(resolve_here(before, name)), TrialNode(resolve_here(after, name))
+    versions = _trial("OLD", old, before, name), _trial("NEW", new, after, name)
 
     def tell(group: Group, prefix: str) -> None:
         typer.echo(_route(group, prefix))
@@ -143,6 +143,39 @@ def _compare(
     return bool(comparison.groups)
 
 
+def _load(word: str, path: Path) -> Resources:
+    """Read one of the two versions.
+
+    Raises:
+        ConfigError: it is not there, or something in it is not valid.
+    """
+    if not path.exists():
+        raise ConfigError(
+            f"{word}: there is no file or directory {path}",
+            "give the resources as they are and as they would be, each as a directory or a file"
+            " ('git worktree add /tmp/old main' gives an older version a directory)",
+        )
+    try:
+        return load_resources(path)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{word}: {path} has documents that are not valid, so nothing is compared:\n"
+            f"{error.message}\ncorrect them, and ask 'wren validate {path}' again"
+        ) from None
+
+
+def _trial(word: str, path: Path, resources: Resources, node: str) -> TrialNode:
+    """Make the node of one of the two versions.
+
+    Raises:
+        ConfigError: it has no plan there.
+    """
+    try:
+        return TrialNode(resolve_here(resources, node))
+    except ConfigError as error:
+        raise ConfigError(f"{word}: {path}: {error.message}", error.hint) from None
+
+
 def _take(comparison: Comparison, told: Iterable[Told]) -> None:
     for each in told:
         comparison.take(each)
@@ -165,7 +198,12 @@ def _node(resources: Resources, run_dir: Path, *, asks: bool) -> str:
     known = this_node(None)
     if known in resources.nodes or len(resources.nodes) != 1:
         if not known:
-            raise ConfigError("whose policies are compared?", "give --node")
+            raise ConfigError(
+                "whose policies are compared?",
+                f"give --node, one of {names(resources.nodes)}"
+                if resources.nodes
+                else "OLD has no Node; add one, and give --node",
+            )
         return known
     return next(iter(resources.nodes))
 

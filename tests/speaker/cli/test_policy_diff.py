@@ -197,10 +197,29 @@ def test_wrong_usage(old: Path, new: Path, tmp_path: Path) -> None:
         (old, new, "--random", "1", "--node", "r9"),
     ):
         assert wren("policy", "diff", *words).exit_code == 2, words
+
+
+def test_errors_say_which_version_and_what_to_do(old: Path, new: Path, tmp_path: Path) -> None:
+    def refused(*words: str | Path) -> str:
+        done = wren("policy", "diff", *words, "--random", "1")
+        assert (done.exit_code, done.stdout) == (2, "")
+        return done.stderr
+
+    nothing = tmp_path / "nothing"
+    for words, which in (((nothing, new), "OLD"), ((old, nothing), "NEW")):
+        told = f"wren: {which}: there is no file or directory {nothing}; give the resources as they"
+        assert refused(*words).startswith(told)
+    told = refused(old, new, "--node", "r9")
+    assert told.startswith(f"wren: OLD: {old}: there is no Node r9; ")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "OLD has no Node; add one" in refused(empty, new)
+    assert refused(old, empty).startswith(f"wren: NEW: {empty}: there is no Node r1")
     (new / "bad.yaml").write_text("kind: BGPFilter\n")
-    done = wren("policy", "diff", old, new, "--random", "1")
-    assert done.exit_code == 2
-    assert "bad.yaml:1:" in done.stderr
+    told = refused(old, new)
+    assert told.startswith(f"wren: NEW: {new} has documents that are not valid, so nothing is")
+    assert f"{new}/bad.yaml:1:" in told
+    assert f"'wren validate {new}'" in told
 
 
 @on_uvloop
