@@ -12,7 +12,7 @@ IPv6 one only where RFC 8950 was negotiated. A peer must not be given a route wh
 the peer's own address; as that differs from member to member, the group looks at it, not we.
 
 Standards: RFC 4271 §5.1, §9.1.3; RFC 4360 §6; RFC 4456 §8; RFC 6793 §4.2.2; RFC 2545 §3; RFC 7311
-§3.3, §3.4.3; RFC 8950 §4; RFC 9234 §5.
+§3.3, §3.4.3; RFC 8326 §4; RFC 8950 §4; RFC 9234 §5; RFC 9494 §4.3, §4.6.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from policy.operations import (
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
 from policy.propagation import Withheld, why_not
-from policy.ranking import DEFAULT_LOCAL_PREF
+from policy.ranking import DEFAULT_LOCAL_PREF, is_stale
 from policy.roles import Role, mark
 from policy.vrps import Origins, Vrps
 
@@ -121,6 +121,8 @@ class GroupKey:
         keeps_cleared_med: towards external peers, a MED that was there is sent as zero.
         role: ours on the session, where one is configured (RFC 9234).
         takes_stale: long-lived stale routes may be told (RFC 9494 §4.3).
+        demotes_stale: they are told with NO_EXPORT and LOCAL_PREF 0, since the peer, an internal
+            one, does not know that they are a last resort (RFC 9494 §4.6).
         aigp: AIGP is sent; None: to internal peers (RFC 7311 §3.3).
         originates_aigp: routes made here get one where we are the next hop (RFC 7311 §3.4.1).
         quota: of the prefixes that the peer is told, where there is one.
@@ -147,6 +149,7 @@ class GroupKey:
     keeps_cleared_med: bool = False
     role: Role | None = None
     takes_stale: bool = True
+    demotes_stale: bool = False
     aigp: bool | None = None
     originates_aigp: bool = False
     extended_next_hop: bool = False
@@ -286,6 +289,8 @@ def rewrite_fully(path: Path, key: GroupKey, operations: tuple[Operation, ...] =
     _set_preferences(editor, path, key, operations)
     if key.leaving is not Leaving.NO:
         _leave(editor, key)
+    if is_demoted(path, key):
+        _demote(editor)
     _set_reflection(editor, path, key)
     _set_metric(editor, path, key, next_hop)
     if key.role is not None:
@@ -395,6 +400,17 @@ def _leave(editor: AttributeEditor, key: GroupKey) -> None:
     if key.peer_type is PeerType.INTERNAL:
         # Within the AS nobody lowers the preference by the community.
         editor.set(Attribute.LOCAL_PREF, bytes(4))
+
+
+def is_demoted(path: Path, key: GroupKey) -> bool:
+    """Tell whether a path leaves as a last choice since it is long-lived stale (RFC 9494 §4.6)."""
+    return key.demotes_stale and is_stale(path.attributes)
+
+
+def _demote(editor: AttributeEditor) -> None:
+    """Make a route a last choice that stays within the AS, whatever a rule has set."""
+    editor.add_communities((int(WellKnown.NO_EXPORT),))
+    editor.set(Attribute.LOCAL_PREF, bytes(4))
 
 
 def _set_reflection(editor: AttributeEditor, path: Path, key: GroupKey) -> None:

@@ -5,11 +5,13 @@ the attribute Only to Customer where the session has a role (RFC 9234 §5); a ro
 internal peer is not told to another internal peer (RFC 4271 §9.2), and route reflection lifts that
 where one of the two is a client (RFC 4456 §6). NOPEER is honoured where the role says that the
 other end is a peer in the sense of that community, one that pays nobody (RFC 3765 §2). A long-lived
-stale route is told to nobody who would take it for a fresh one (RFC 9494 §4.3). That a peer
-does not hear its own routes is not decided here: an export group excludes the source of each batch.
+stale route is told to nobody who would take it for a fresh one (RFC 9494 §4.3), unless the peer is
+given it as a last choice (§4.6), which is for `policy.outbound` to do. That a peer does not hear
+its own routes is not decided here: an export group excludes the source of each batch.
 `why_not` gives the reason, for people; `may_advertise` is its boolean.
 
-Standards: RFC 1997; RFC 3765 §2; RFC 4271 §9.2; RFC 4456 §6; RFC 9234 §5; RFC 9494 §4.3.
+Standards: RFC 1997; RFC 3765 §2; RFC 4271 §9.2; RFC 4456 §6; RFC 9234 §5;
+RFC 9494 §4.3, §4.6.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ def why_not(
         peer_type: of the session on which it would be.
         is_client: the peer is our route reflector client.
         role: ours on that session, where one is configured.
-        takes_stale: the peer speaks RFC 9494.
+        takes_stale: the peer speaks RFC 9494, or is given stale routes as a last choice.
     """
     if not takes_stale and is_stale(path.attributes):
         return Withheld.LLGR_STALE

@@ -19,6 +19,7 @@ from policy.outbound import (
     Leaving,
     NextHopMode,
     Outbound,
+    is_demoted,
     local_pref_for,
     next_hop_for,
     rewrite_fully,
@@ -52,7 +53,7 @@ class Rewriter:
         key: the group.
     """
 
-    __slots__ = ("_asn", "_is_plain", "_names_next_hop", "_own", "_rewritten", "key")
+    __slots__ = ("_asn", "_demotes", "_is_plain", "_names_next_hop", "_own", "_rewritten", "key")
 
     def __init__(self, key: GroupKey) -> None:
         self.key = key
@@ -65,6 +66,7 @@ class Rewriter:
             and not key.originates_aigp
             and key.leaving is Leaving.NO
         )
+        self._demotes = key.demotes_stale
         # The next hop of a relayed route stands beside it, whatever its size.
         self._names_next_hop = not key.relays
         # What is told where the next hop is never another's.
@@ -87,7 +89,7 @@ class Rewriter:
     def shortly(self, path: Path) -> Outbound | None:
         """Rewrite a usual set without taking it apart; None for one of another shape."""
         parts = usual(path.attributes.raw) if self._is_plain else None
-        if parts is None:
+        if parts is None or (self._demotes and is_demoted(path, self.key)):
             return None
         return self._rewritten(path, parts)
 

@@ -53,6 +53,7 @@ class PeerOptions:
     route_reflector_client: bool | None = None
     add_path: AddPath | None = None
     graceful_restart: bool | None = None
+    llgr_partial_deployment: bool | None = None
     enhanced_refresh: bool | None = None
     extended_messages: bool | None = None
     extended_next_hop: bool | None = None

@@ -190,6 +190,16 @@ KEYS: tuple[Key, ...] = (
         "refresh.",
     ),
     Key(
+        "llgrPartialDeployment",
+        read_switch,
+        Kind.BGP_PEER,
+        "on|off",
+        "Whether an iBGP peer that does not speak RFC 9494 is told routes that have outlived the "
+        "session on which they came (LLGR_STALE), with NO_EXPORT and LOCAL_PREF 0 (§4.6), or "
+        "nothing (off, the default). Peers that speak it hear of them in any case, eBGP peers that "
+        "do not in none.",
+    ),
+    Key(
         "enhancedRefresh",
         read_switch,
         Kind.BGP_PEER,

@@ -108,6 +108,8 @@ class PeerPlan:
         bfd_lacks: why it cannot be watched as it is to be, for which it is not; empty if it can.
         extended_next_hop: IPv4 routes may have IPv6 next hops (RFC 8950 §4).
         restart_time: of graceful restart (RFC 4724), or the stale time of LLGR (RFC 9494).
+        llgr_partial_deployment: whether an internal peer that does not speak RFC 9494 is told
+            long-lived stale routes, as a last choice (§4.6).
         table: of the kernel, that routes of an external network go into; None is the node's own.
         extensions: keys and values that mean nothing to the protocol, but to others perhaps.
         import_rules: of all filters in their order, by family.
@@ -141,6 +143,7 @@ class PeerPlan:
     restart_time: int = planned(OnChange.NEXT_SESSION, 120)
     restart_mode: RestartMode = planned(OnChange.NEXT_SESSION, RestartMode.GRACEFUL)
     graceful_restart: bool = planned(OnChange.NEXT_SESSION, True)
+    llgr_partial_deployment: bool = planned(OnChange.REGROUP, False)
     add_path: AddPathMode = planned(OnChange.RESET, AddPathMode.OFF)
     best_paths: int | None = planned(OnChange.REGROUP, None)
     enhanced_refresh: bool = planned(OnChange.NEXT_SESSION, True)

@@ -184,6 +184,7 @@ class _Planner:
             restart_time=self._restart_time(peering, spec),
             restart_mode=spec.restart_mode,
             graceful_restart=options.graceful_restart is not False,
+            llgr_partial_deployment=self._llgr_partial_deployment(peering, options, local_asn),
             add_path=several.mode,
             best_paths=several.best,
             enhanced_refresh=options.enhanced_refresh is not False,
@@ -285,6 +286,25 @@ class _Planner:
             )
             return None
         return options.role
+
+    def _llgr_partial_deployment(
+        self, peering: Peering, options: PeerOptions, local_asn: int
+    ) -> bool:
+        """Tell whether the peer hears of long-lived stale routes as a last choice (RFC 9494 §4.6).
+
+        It must be internal: NO_EXPORT and LOCAL_PREF keep nothing from other ASes.
+        """
+        if not options.llgr_partial_deployment:
+            return False
+        if local_asn != peering.asn:
+            self._conditions.warn(
+                peering.blame,
+                "NotInternal",
+                f"llgrPartialDeployment of {peering.name} is left out: it is eBGP, and long-lived "
+                "stale routes do not leave the AS unmarked",
+            )
+            return False
+        return True
 
     def _extended_next_hop(
         self, peering: Peering, options: PeerOptions, families: tuple[Family, ...]

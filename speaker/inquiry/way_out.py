@@ -5,7 +5,7 @@ protocol forbids, the operator's rules, the built-in policy, what fits into a me
 leaves room for. Members of one group that have the same rules written in the same places are
 answered once.
 
-Standards: RFC 4271 §9.1.3; RFC 7911 §2.
+Standards: RFC 4271 §9.1.3; RFC 7911 §2; RFC 9494 §4.6.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from policy.calico import ExportReason, export_verdicts
 from policy.decision import select_several
 from policy.filters import ACCEPTED, Action, Verdict
 from policy.operations import Operation, next_hop_set
-from policy.outbound import GroupKey, next_hop_for, withheld
+from policy.outbound import GroupKey, is_demoted, next_hop_for, withheld
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
 from policy.propagation import Withheld
@@ -39,6 +39,9 @@ from speaker.speaker import Speaker
 from speaker.wire.update import Packer
 
 Attributes = tuple[tuple[str, str], ...]
+
+DEMOTED = "LLGR_STALE means nothing to the peer: NO_EXPORT, LOCAL_PREF 0 (llgrPartialDeployment)"
+"""What is done to a long-lived stale route for a peer that does not speak RFC 9494 (§4.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,8 @@ class WayOut:
             return _Outcome(False, by)
         if rule is None:
             by = replace(by, operations=tuple(map(operation_text, operations)))
+        if is_demoted(path, key):
+            by = replace(by, operations=(*by.operations, DEMOTED))
         return self._rewritten(key, path, operations, by)
 
     def _builtin(self, key: GroupKey, path: Path) -> tuple[Verdict, Because]:

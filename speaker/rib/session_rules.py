@@ -268,6 +268,14 @@ def group_key(
     address = end.next_hop(family)
     builtin = node.builtin(family)
     export_filter = _chain(plan.export_rules, family)
+    # RFC 9494 §4.6: by a word of the operator, internal peers hear of stale routes that do not know
+    # what they are.
+    knows_stale = negotiated.long_lived is not None
+    demotes_stale = (
+        plan.llgr_partial_deployment
+        and not knows_stale
+        and peer_type(negotiated) is PeerType.INTERNAL
+    )
     asks_for_as = export_filter is not None and export_filter.asks_for_peers_as
     return GroupKey(
         family=family,
@@ -289,7 +297,8 @@ def group_key(
         keeps_cleared_med=builtin is not None,
         # RFC 9234 §5: what roles are about is unicast routes.
         role=None if family in RELAYED else role(plan, negotiated),
-        takes_stale=negotiated.long_lived is not None,
+        takes_stale=knows_stale or demotes_stale,
+        demotes_stale=demotes_stale,
         aigp=_aigp(plan),
         originates_aigp=plan.aigp is AigpMode.ORIGINATE,
         extended_next_hop=end.takes_ipv6(family),

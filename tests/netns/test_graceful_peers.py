@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from functools import partial
 
@@ -10,12 +12,13 @@ import pytest
 from lab import Family, RunningNode
 from lab.faults import killed
 from lab.probes import wait_until
+from speaker.control.client import ask
 from tests.support.datastores import log_of
 from tests.support.labs import lab_of
 from tests.support.netns import needs_namespaces
 from tests.support.pairs import becomes, gateways
 from tests.support.restarters import BIRD, FRR, GOBGP, KINDS, OTHER, RESTARTED, ring
-from tests.support.star import Star, star
+from tests.support.star import WREN_AS, Star, star
 from tests.support.traffic import Counts, flowing, lost
 from tests.support.watching import removed, watched
 
@@ -79,6 +82,16 @@ long lived stale time 4;
 }
 HELPS = {BIRD: "restartMode: LongLivedGracefulRestart"}
 
+INSIDE = "bird-2"
+KNOWS_NONE = {
+    BIRD: LONG_LIVED[BIRD].replace("time 4", "time 60"),
+    INSIDE: "long lived graceful restart off;",
+}
+PARTLY = {
+    **HELPS,
+    INSIDE: "restartMode: LongLivedGracefulRestart\nwren.bgp/llgrPartialDeployment: on",
+}
+
 
 def test_long_lived_stale_routes_are_a_last_resort_and_go_after_the_stale_time() -> None:
     """RFC 9494: a better word for the same prefix wins, and nobody hears of it who would not."""
@@ -97,6 +110,41 @@ def test_long_lived_stale_routes_are_a_last_resort_and_go_after_the_stale_time()
         assert prefix in gateways(found.wren, Family.IPV4)
         assert 5.8 < seconds_until_gone(found.wren, prefix, began) < 10
         found.forgets(OTHER, prefix)
+
+
+def test_within_the_as_a_last_resort_is_a_last_choice_for_who_does_not_know_it() -> None:
+    """RFC 9494 §4.6: an iBGP peer without the capability, and fresh routes when they are back."""
+    text = star(
+        (BIRD, INSIDE),
+        asns={INSIDE: WREN_AS},
+        extra=KNOWS_NONE,
+        keys=PARTLY,
+        families=["ipv4"],
+    )
+    with lab_of(text) as lab:
+        found = Star(lab)
+        found.agree()
+        prefix = found.network(BIRD)
+
+        def heard() -> tuple[str, str]:
+            return marks(found.birdc(INSIDE, "show", "route", "all", "for", prefix))
+
+        said = found.birdc(INSIDE, "show", "protocols", "all", found.bird_protocol(INSIDE))
+        assert said.count("Long-lived graceful restart") == 1, "Wren offers it, and BIRD does not"
+        becomes("the route is heard as it is", heard, ("100", ""))
+        with killed(found.node(BIRD)):
+            stale = ("0", "(65535,6) (65535,65281)")
+            becomes("it is a last choice that stays inside", heard, stale)
+            assert "(llgrPartialDeployment)" in json.dumps(
+                ask(found.wren.home, "why", prefix=prefix)
+            )
+        becomes("it is fresh again", heard, ("100", ""))
+
+
+def marks(said: str) -> tuple[str, str]:
+    """Read LOCAL_PREF and the communities of a route in BIRD's words."""
+    found = dict(re.findall(r"BGP\.(local_pref|community): (.*)", said))
+    return found.get("local_pref", "").strip(), found.get("community", "").strip()
 
 
 @pytest.mark.soak

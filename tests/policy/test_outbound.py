@@ -21,6 +21,7 @@ from policy.operations import (
     NextHopWord,
     Operation,
     PrependAsPath,
+    RemoveCommunities,
     RemovePrivateAs,
     SetLocalPref,
     SetMed,
@@ -405,6 +406,36 @@ class TestTwoOctetAs:
         assert out[Attribute.AS4_PATH] == as_path([70000])
 
 
+class TestLongLivedStale:
+    """RFC 9494 §4.6."""
+
+    DEMOTED = replace(INTERNAL, demotes_stale=True)
+    STALE = route(communities=[1, WellKnown.LLGR_STALE], local_pref=300)
+
+    def test_for_an_internal_peer_that_does_not_know_it_becomes_a_last_choice(self) -> None:
+        out = sent(self.STALE, self.DEMOTED)
+        assert out[Attribute.LOCAL_PREF] == u32(0)
+        every = (1, WellKnown.LLGR_STALE, WellKnown.NO_EXPORT)
+        assert out[Attribute.COMMUNITIES] == b"".join(map(u32, every))
+
+    def test_for_all_others_it_stays_what_it_is(self) -> None:
+        out = sent(self.STALE, INTERNAL)
+        assert out[Attribute.LOCAL_PREF] == u32(300)
+        assert out[Attribute.COMMUNITIES] == u32(1) + u32(WellKnown.LLGR_STALE)
+
+    def test_a_fresh_route_is_no_last_choice(self) -> None:
+        fresh = route(communities=[1], local_pref=300)
+        assert sent(fresh, self.DEMOTED) == sent(fresh, INTERNAL)
+
+    @pytest.mark.parametrize("operation", [SetLocalPref(7), SetPriority(7)])
+    def test_no_rule_lifts_it(self, operation: Operation) -> None:
+        assert sent(self.STALE, self.DEMOTED, operation)[Attribute.LOCAL_PREF] == u32(0)
+
+    def test_no_rule_takes_the_mark_off_that_keeps_it_inside(self) -> None:
+        out = sent(self.STALE, self.DEMOTED, RemoveCommunities((int(WellKnown.NO_EXPORT),)))
+        assert u32(WellKnown.NO_EXPORT) in out[Attribute.COMMUNITIES]
+
+
 NUMBERS = st.integers(1, 0xFFFFFFFF)
 TAILS = st.sampled_from(
     [
@@ -433,7 +464,7 @@ PATHS = st.builds(
     next_hop=st.sampled_from(["192.0.2.1", "2001:db8::1", "fe80::1", ""]),
     med=st.none() | st.integers(0, 0xFFFFFFFF),
     local_pref=st.none() | NUMBERS,
-    communities=st.lists(NUMBERS, max_size=3),
+    communities=st.lists(NUMBERS | st.just(int(WellKnown.LLGR_STALE)), max_size=3),
     originator_id=st.none() | st.none() | NUMBERS,
     large=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), max_size=2),
     more=TAILS,
@@ -446,6 +477,7 @@ KEYS = st.builds(
     local_asn=NUMBERS,
     cluster_id=st.integers(0, 2),
     builtin=st.sampled_from([None, CALICO]),
+    demotes_stale=st.booleans(),
 )
 
 

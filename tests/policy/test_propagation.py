@@ -59,6 +59,15 @@ def test_well_known_communities_are_obeyed(
         assert why_not(path, INTERNAL) is to_internal
 
 
+@pytest.mark.parametrize("takes_stale", [True, False])
+def test_a_long_lived_stale_route_is_for_those_who_take_it(takes_stale: bool) -> None:
+    """RFC 9494 §4.3."""
+    path = route(communities=[WellKnown.LLGR_STALE])
+    expected = None if takes_stale else Withheld.LLGR_STALE
+    for peer_type in PeerType:
+        assert why_not(path, peer_type, takes_stale=takes_stale) is expected
+
+
 def test_octets_that_only_look_like_a_well_known_community_are_none() -> None:
     path = route(communities=[0x01FFFFFF, 0x02000000])
     assert may_advertise(path, EXTERNAL)

@@ -97,6 +97,10 @@ def _own_next_hop(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) ->
     return edited.table["10.4.0.0/16"].next_hop == home(1)
 
 
+def _last_choice(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) -> bool:
+    return "10.5.0.0/16" in edited.table and edited.table["10.5.0.0/16"].local_pref == 0
+
+
 def _filtered_in(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) -> bool:
     return "10.2.0.0/16" not in best(router)
 
@@ -104,6 +108,8 @@ def _filtered_in(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) -> 
 def _filtered_out(router: Speaker, edited: ScriptedPeer, other: ScriptedPeer) -> bool:
     return "10.4.0.0/16" not in edited.table
 
+
+LLGR_STALE = (65535, 6)
 
 KEY, ANOTHER = (
     MasterKey(number, number, Algorithm.HMAC_SHA_1_96, Secret(b"hush")) for number in (1, 2)
@@ -138,6 +144,7 @@ EDITS: dict[str, Edit] = {
     "restart_time": Edit(300),
     "restart_mode": Edit(RestartMode.LONG_LIVED),
     "graceful_restart": Edit(False),
+    "llgr_partial_deployment": Edit(True, _last_choice),
     "add_path": Edit(AddPathMode.BOTH),
     "best_paths": Edit(2),
     "enhanced_refresh": Edit(False),
@@ -215,7 +222,8 @@ async def test_a_changed_field_costs_what_it_declares(name: str, ao_kernel: AoKe
         edited.announce("10.1.0.0/16", "10.2.0.0/16", path=(), local_pref=100)
         other.announce("10.3.0.0/16", path=(), local_pref=100)
         external.announce("10.4.0.0/16")
-        await until(lambda: len(best(router)) == 4)
+        external.announce("10.5.0.0/16", communities=[LLGR_STALE])
+        await until(lambda: len(best(router)) == 5)
         await edited.until(lambda: "10.4.0.0/16" in edited.table)
         if "rr_client" in (edit.before or {}):
             await edited.until(lambda: "10.3.0.0/16" in edited.table)

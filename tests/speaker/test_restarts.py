@@ -16,13 +16,14 @@ from fsm.family import IPV4_UNICAST
 from fsm.messages import RefreshSubtype
 from fsm.notifications import Cease, Code, Notification, hard_reset
 from policy.filters import Action, Rule
+from policy.operations import SetLocalPref
 from speaker.config.plan import RestartMode
 from speaker.speaker import Speaker
-from tests.support.routers import Town, best, home, on_uvloop, peer_at, until
+from tests.support.routers import AS, Town, best, home, is_up, on_uvloop, peer_at, until
 from tests.support.scripted_peer import ScriptedPeer, end_of_rib, notification, route_refresh
 
 ROUTES = ("10.1.0.0/16", "10.2.0.0/16")
-LLGR_STALE, NO_LLGR = (65535, 6), (65535, 7)
+LLGR_STALE, NO_LLGR, NO_EXPORT = (65535, 6), (65535, 7), (65535, 65281)
 
 
 def capability(seconds: int = 60, *, forwards: bool = True, notified: bool = False) -> bytes:
@@ -65,9 +66,9 @@ async def router_for_two(town: Town, **fields: object) -> Speaker:
     return await town.run(replace(plan, peers=peers))
 
 
-async def edit(router: Speaker, **fields: object) -> None:
-    """Edit the first peer."""
-    plan = replace(peer_at(router, 11).plan, **fields)  # type: ignore[arg-type]
+async def edit(router: Speaker, number: int = 11, **fields: object) -> None:
+    """Edit a peer, by default the first."""
+    plan = replace(peer_at(router, number).plan, **fields)  # type: ignore[arg-type]
     await router.apply(replace(router.plan, peers={**router.plan.peers, plan.name: plan}))
 
 
@@ -199,10 +200,18 @@ async def test_a_peer_that_is_gone_for_long_leaves_its_routes_as_a_last_resort()
 
 
 @on_uvloop
-async def test_a_last_resort_is_not_told_to_those_who_would_take_it_for_fresh() -> None:
-    """RFC 9494 §4.3."""
+@pytest.mark.parametrize("partial", [False, True])
+async def test_a_last_resort_is_not_told_to_those_who_would_take_it_for_fresh(
+    partial: bool,
+) -> None:
+    """RFC 9494 §4.3; partial deployment means nothing to an external peer (§4.6)."""
     async with Town() as town:
-        router = await router_for_two(town, restart_mode=RestartMode.LONG_LIVED, restart_time=9)
+        router = await router_for_two(
+            town,
+            restart_mode=RestartMode.LONG_LIVED,
+            restart_time=9,
+            llgr_partial_deployment=partial,
+        )
         one, two = await town.join(11, more=capability(0) + last_resort(60)), await town.join(12)
         one.announce(*ROUTES)
         await two.until(lambda: len(two.table) == 2)
@@ -214,6 +223,86 @@ async def test_a_last_resort_is_not_told_to_those_who_would_take_it_for_fresh() 
         again.send(end_of_rib())
         await two.until(lambda: len(two.table) == 2)
         assert not two.table[ROUTES[0]].communities
+
+
+async def last_resort_within_the_as(
+    town: Town, rules: tuple[Rule, ...] = (), **fields: object
+) -> tuple[Speaker, ScriptedPeer]:
+    """Have an internal peer hear routes of an external one, which goes; the peer knows no LLGR."""
+    plan = town.plan_for_strangers(2)
+    long_lived = {"restart_mode": RestartMode.LONG_LIVED, "restart_time": 9}
+    inside = {"peer_asn": AS, **fields}
+    outside = {"import_rules": ((IPV4_UNICAST, rules),) if rules else ()}
+    peers = {
+        name: replace(peer, **long_lived, **(inside if peer.address == home(12) else outside))  # type: ignore[arg-type]
+        for name, peer in plan.peers.items()
+    }
+    router = await town.run(replace(plan, peers=peers))
+    one = await town.join(11, more=capability(0) + last_resort(60))
+    two = await town.join(12, asn=AS)
+    one.announce(*ROUTES)
+    await two.until(lambda: len(two.table) == 2)
+    await lose(router, one)
+    return router, two
+
+
+@on_uvloop
+async def test_where_the_operator_says_so_an_internal_peer_takes_it_for_a_last_choice() -> None:
+    """RFC 9494 §4.6; what is told again is fresh, in one UPDATE each."""
+    async with Town() as town:
+        router, two = await last_resort_within_the_as(town, llgr_partial_deployment=True)
+        await two.until(
+            lambda: {each.local_pref for each in two.table.values()} == {0} and len(two.table) == 2
+        )
+        assert {each.communities for each in two.table.values()} == {
+            frozenset({LLGR_STALE, NO_EXPORT})
+        }
+        again = await town.join(11, more=capability(0) + last_resort(60))
+        again.announce(*ROUTES)
+        again.send(end_of_rib())
+        await two.until(lambda: {each.local_pref for each in two.table.values()} == {100})
+        assert not any(each.communities for each in two.table.values())
+        assert two.withdrawn == 0
+        assert is_up(router)
+
+
+@on_uvloop
+async def test_the_word_of_the_operator_may_come_and_go_meanwhile() -> None:
+    async with Town() as town:
+        router, two = await last_resort_within_the_as(town)
+        await two.until(lambda: not two.table)
+        await edit(router, 12, llgr_partial_deployment=True)
+        await two.until(lambda: len(two.table) == 2)
+        assert {each.local_pref for each in two.table.values()} == {0}
+        await edit(router, 12, llgr_partial_deployment=False)
+        await two.until(lambda: not two.table)
+        assert two.notification is None
+
+
+@on_uvloop
+async def test_a_peer_that_knows_a_last_resort_is_told_it_as_it_is() -> None:
+    async with Town() as town:
+        router = await router_for_two(
+            town, restart_mode=RestartMode.LONG_LIVED, llgr_partial_deployment=True
+        )
+        one, two = await settled(town, capability(0) + last_resort(60))
+        await lose(router, one)
+        await two.until(lambda: two.table[ROUTES[0]].communities == {LLGR_STALE})
+
+
+@on_uvloop
+async def test_a_rule_makes_all_last_resorts_alike_here_and_for_others() -> None:
+    """RFC 9494 §4.6: LOCAL_PREF 0 throughout the AS is for an import rule of the operator."""
+    async with Town() as town:
+        zero = Rule(
+            Action.ACCEPT,
+            communities=(LLGR_STALE[0] << 16 | LLGR_STALE[1],),
+            operations=(SetLocalPref(0),),
+        )
+        router, two = await last_resort_within_the_as(town, (zero,), llgr_partial_deployment=True)
+        await two.until(lambda: {each.local_pref for each in two.table.values()} == {0})
+        best_paths = router.loc_ribs[IPV4_UNICAST].best.values()
+        assert {path.attributes.local_pref for path in best_paths} == {0}
 
 
 @on_uvloop

@@ -105,6 +105,7 @@ OTHER_VALUES: dict[str, Any] = {
     "restart_time": 60,
     "restart_mode": RestartMode.LONG_LIVED,
     "graceful_restart": False,
+    "llgr_partial_deployment": True,
     "add_path": AddPathMode.OFF,
     "best_paths": 2,
     "enhanced_refresh": False,

@@ -419,6 +419,24 @@ def test_ipv6_next_hops_of_ipv4_routes_need_an_ipv6_session_that_carries_ipv4(
     assert all(told in condition.message for condition in found.conditions)
 
 
+@pytest.mark.parametrize(("asn", "warned"), [(65001, []), (65002, ["NotInternal"])])
+def test_stale_routes_stay_unmarked_within_the_as(asn: int, warned: list[str]) -> None:
+    """RFC 9494 §4.6: partial deployment is for internal peers."""
+    found = plan(
+        "r1",
+        node("r1", "10.0.0.1/24", asn=65001),
+        peer(
+            "p",
+            peerIP="10.9.0.1",
+            asNumber=asn,
+            extensions={"wren.bgp/llgrPartialDeployment": "on"},
+        ),
+    )
+    [planned] = found.peers.values()
+    assert planned.llgr_partial_deployment is not bool(warned)
+    assert [condition.reason for condition in found.conditions] == warned
+
+
 def test_filters_become_rules_of_the_families_of_the_session() -> None:
     found = tor(FILTER, filters=["f"])
     assert found.filters == ("f",)

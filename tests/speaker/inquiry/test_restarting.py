@@ -10,9 +10,10 @@ from policy.outbound import Leaving
 from policy.propagation import Withheld
 from speaker.config.plan import RestartMode
 from speaker.inquiry.reasons import InKernel, Note, Telling
+from speaker.inquiry.way_out import DEMOTED
 from speaker.inquiry.words import forwarding_text
 from speaker.kernel.routes import Forwarding
-from tests.support.routers import Town, best, on_uvloop, peer_at, until
+from tests.support.routers import AS, Town, best, home, on_uvloop, peer_at, until
 from tests.support.stories import Line, ask, check, tell
 from tests.support.tabletop import TabletopKernel, TabletopSpeaker
 
@@ -61,6 +62,29 @@ async def test_a_last_resort_is_called_so_and_is_not_told_to_everybody() -> None
         peer.reset()
         await other.until(lambda: not other.table)
         check(router, [LAST, STALE])
+
+
+@on_uvloop
+async def test_a_last_resort_that_is_told_as_a_last_choice_says_by_which_key() -> None:
+    async with Town() as town:
+        plan = town.plan_for_strangers(2)
+        peers = {
+            name: replace(each, restart_mode=RestartMode.LONG_LIVED)
+            for name, each in plan.peers.items()
+        }
+        [name] = [name for name, each in peers.items() if each.address == home(12)]
+        peers[name] = replace(peers[name], peer_asn=AS, llgr_partial_deployment=True)
+        router = await town.run(replace(plan, peers=peers))
+        peer, other = await town.join(11, more=AT_ONCE + LONG), await town.join(12, asn=AS)
+        peer.announce(ROUTE)
+        await other.until(lambda: other.table)
+        peer.reset()
+        await other.until(lambda: other.table[ROUTE].local_pref == 0)
+        check(router, [LAST])
+        [told] = [each for each in ask(router, ROUTE).told if each.source and each.told]
+        assert told.judged.operations == (DEMOTED,)
+        assert dict(told.attributes)["LOCAL_PREF"] == "0"
+        assert DEMOTED in tell(ask(router, ROUTE))
 
 
 WAITING = "p11 have told all they have"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from policy.attributes import WellKnown, tlv
+from policy.attributes import PathAttributes, WellKnown, tlv
 from policy.filters import Action, Filter, Rule
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
@@ -18,6 +18,7 @@ from policy.outbound import GroupKey, export_partition
 from policy.path import NextHop, Path, PeerType, Source, SourceKind
 from policy.prefix import Nlri
 from policy.ranking import rank
+from policy.wellknown import last_resort
 from speaker.rib import export_group
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.export_group import ExportGroup
@@ -51,6 +52,7 @@ KEYS = {
     "external": EXTERNAL,
     "clients": CLIENTS,
     "clients of IPv6": CLIENTS6,
+    "who do not know of stale routes": replace(CLIENTS, demotes_stale=True),
     "filtered": replace(EXTERNAL, export_filter=filtering(IPV4_UNICAST)),
 }
 
@@ -349,6 +351,35 @@ def test_nobody_is_told_a_route_that_leads_to_himself() -> None:
     audience.settle()
     assert audience.prefixes[0] in audience.ears[0].routes
     assert audience.prefixes[0] not in audience.ears[1].routes
+
+
+@pytest.mark.parametrize("demotes", [True, False])
+def test_what_becomes_stale_is_a_last_choice_or_is_withdrawn(demotes: bool) -> None:
+    """RFC 9494 §4.3, §4.6; and what is told anew is fresh again."""
+    audience = Audience(replace(CLIENTS, takes_stale=demotes, demotes_stale=demotes))
+    source = audience.sources[0]
+    fresh = audience.path(0, 1)
+    kept = last_resort(fresh.attributes)
+    assert kept is not None
+    stale = Path(kept, source, fresh.next_hop)
+    stale.rank = rank(stale)
+    [nlri] = audience.prefixes[:1]
+    audience.join(3)
+    audience.announce(0, 1, [0])
+    audience.settle()
+    heard = audience.ears[3].routes
+    before = heard[nlri]
+    audience.tables[0].announce(stale, [nlri])
+    audience.settle()
+    if demotes:
+        now = PathAttributes(heard[nlri].attributes, b"")
+        assert now.local_pref == 0
+        assert {WellKnown.NO_EXPORT, WellKnown.LLGR_STALE} <= now.communities
+    else:
+        assert heard == {}
+    audience.announce(0, 1, [0])
+    audience.settle()
+    assert heard == {nlri: before}
 
 
 def test_withdrawals_go_before_announcements() -> None:
