@@ -1,9 +1,10 @@
 """The daemon: a datastore, a router and a control socket, from start to signal.
 
-`run` is what ``wren run`` does. It loads the resources, computes the node's plan, starts the router
-with it, and follows every edit of the datastore, and the workloads of the node; it answers the
-other commands at the control socket. An edit that no plan can be made from (our own Node is gone,
-say) leaves the running one in force and is told.
+`run` is what ``wren run`` does. A `Daemon` makes the first plan, takes the place of a running
+daemon if it is asked to, starts the router, and opens the control socket (`speaker.commands`);
+while it runs, the router follows every edit (`speaker.reconciliation`). In the end everything is
+taken down in the order in which each part needs the others, and what stays behind (kernel routes,
+listening sockets, an edit that nobody has confirmed) is left for the next run.
 """
 
 from __future__ import annotations
@@ -12,45 +13,33 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from ipaddress import IPv4Address
-from typing import Any
 
 from speaker import log
 from speaker.clock import Clock
-from speaker.config.conditions import Condition, Gravity
-from speaker.config.documents import Document
-from speaker.config.kinds import Kind
+from speaker.commands import LOOKS, Commands
+from speaker.config.conditions import Condition
 from speaker.config.plan import Plan
-from speaker.config.problems import Problem
-from speaker.config.reading import read_document
-from speaker.config.store import Resources
 from speaker.confirmation import Confirmation, put_back, taken_up
 from speaker.control.client import is_running
-from speaker.control.protocol import ControlError, socket_path
+from speaker.control.protocol import socket_path
 from speaker.control.server import ControlServer
-from speaker.control.views import DatastoreView, ForecastView, ResourcesView, WhyView
-from speaker.datastore.directory import Directory, LoadResult
-from speaker.datastore.endpoint_status import EndpointStatus, Workloads
+from speaker.control.views import ReloadView
 from speaker.datastore.files import need_readable
 from speaker.datastore.unconfirmed import Unconfirmed
 from speaker.drainage import Drainage
-from speaker.environment import endpoint_status_directory, resolve_here
-from speaker.errors import ConfigError, SpeakerError
-from speaker.foresight import Foresight
+from speaker.errors import ConfigError
 from speaker.hooks import Hook
-from speaker.inquiry.inquiry import why
 from speaker.memory import map_tables
 from speaker.net.listening import Doors, inherited, merged
 from speaker.node_reports import NodeReports
-from speaker.orders import disable, drain, enable, refresh, undrain
-from speaker.origin_views import rpki, validity
+from speaker.plan_source import PlanSource
 from speaker.privileges.dropping import Standing, settle
+from speaker.reconciliation import Reconciliation, tell_conditions
 from speaker.remembrance import Remembrance, recalled
-from speaker.resource_status import ResourceStatus
-from speaker.route_views import RouteViews
 from speaker.run_options import RunOptions
 from speaker.service_manager import ServiceManager
 from speaker.speaker import Speaker
@@ -58,14 +47,6 @@ from speaker.status import Status
 from speaker.succession import Handover, TakeOver, take_over
 from speaker.supervision import Supervision
 from speaker.turn import freeze, tune_collector
-
-LOOKS = frozenset(
-    {
-        *("status", "peer", "routes", "why", "rpki", "bfd", "validity", "heard", "resources"),
-        *("forecast", "datastore", "version"),
-    }
-)
-"""The commands that change nothing."""
 
 
 class Daemon:
@@ -89,48 +70,19 @@ class Daemon:
         self._manager = manager or ServiceManager({}, os.getpid())
         self._doors = dict(doors or {})
         self._standing = standing
-        self._problems: dict[str, Problem] = {}
-        self._last = LoadResult(Resources())
-        self._no_plan: tuple[Condition, ...] = ()
-        self._directory = Directory(options.datastore, self._loaded)
-        self._endpoints = EndpointStatus(endpoint_status_directory(), log.document_warning)
-        self._wanted = Resources()
-        self._workloads: Workloads = ()
-        self._changed = asyncio.Event()
+        self._source = PlanSource(
+            options.datastore, options.node, strict_secrets=options.strict_secrets
+        )
         self._stop = asyncio.Event()
         self._router: Speaker | None = None
+        self._reconciliation: Reconciliation | None = None
         self._confirmation: Confirmation | None = None
         self._drainage: Drainage | None = None
         self._took: TakeOver | None = None
         self._handover: Handover | None = None
         self._supervision: Supervision | None = None
-        self._hung_up: asyncio.Task[tuple[Problem, ...]] | None = None
-        self._edits: list[str] = []
+        self._hung_up: asyncio.Task[ReloadView] | None = None
         self._hook: Hook | None = None
-
-    def _loaded(self, result: LoadResult) -> None:
-        """Tell what was refused, and what deserves a look, each once."""
-        self._last = result
-        known, self._problems = self._problems, {}
-        for problem in result.problems:
-            self._problems[str(problem)] = problem
-            if str(problem) not in known:
-                log.edit_refused(problem.place, problem.sentence)
-        for warning in result.warnings:
-            self._problems["warning " + str(warning)] = warning
-            if "warning " + str(warning) not in known:
-                log.document_warning(warning.place, warning.sentence)
-
-    def _plan(self) -> Plan:
-        return self._plan_of(self._wanted)
-
-    def _plan_of(self, resources: Resources) -> Plan:
-        return resolve_here(
-            resources,
-            self._options.node,
-            self._workloads,
-            strict_secrets=self._options.strict_secrets,
-        )
 
     async def run(self) -> None:
         """Run until a signal.
@@ -142,9 +94,9 @@ class Daemon:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-        options = self._options
-        async with aclosing(self._directory.snapshots()) as snapshots:
-            plan, held = await self._begin(snapshots)
+        options, source = self._options, self._source
+        async with aclosing(source):
+            plan, held = await self._begin()
             before = await asyncio.to_thread(recalled, options.run_dir)
             router = Speaker(
                 plan,
@@ -159,38 +111,19 @@ class Daemon:
             if options.hook is not None:
                 self._hook = Hook(options.hook, options.node, router.clock)
             status = Status(router, os.getpid(), self._further_conditions)
-            views = RouteViews(router)
             handover = Handover(router, options.marks, drainage, self._stop.set)
             self._handover = handover
-            self._supervision = Supervision(self._manager, router)
+            supervision = self._supervision = Supervision(self._manager, router)
+            reconciliation = Reconciliation(router, source, supervision)
+            self._reconciliation = reconciliation
             confirmation = Confirmation(router, options.datastore, options.run_dir)
             self._confirmation = confirmation
+            commands = Commands(
+                router, status, source, reconciliation, confirmation, drainage, handover
+            )
             server = ControlServer(
                 socket_path(options.run_dir),
-                {
-                    "status": lambda request: status.status(),
-                    "peer": lambda request: status.peer_detail(str(request.get("name", ""))),
-                    "routes": views.routes,
-                    "why": lambda request: _why(router, request),
-                    "rpki": lambda request: rpki(router),
-                    "bfd": lambda request: router.watches.view(),
-                    "validity": lambda request: validity(router, request),
-                    "heard": lambda request: views.heard(),
-                    "resources": lambda request: self._resources(status, request),
-                    "forecast": self._forecast,
-                    "refresh": lambda request: refresh(router, request),
-                    "disable": lambda request: disable(router, request),
-                    "enable": lambda request: enable(router, request),
-                    "drain": lambda request: drain(drainage, request),
-                    "undrain": lambda request: undrain(drainage),
-                    "reload": self._reload,
-                    "hold": confirmation.hold,
-                    "confirm": confirmation.confirm,
-                    "rollback": confirmation.roll_back,
-                    "datastore": self._datastore,
-                    "takeover": handover.offer,
-                    "version": lambda request: {"version": status.status()["version"]},
-                },
+                commands.handlers(),
                 looks=LOOKS,
                 access=options.access,
             )
@@ -200,11 +133,9 @@ class Daemon:
                 )
                 if held is not None:
                     confirmation.resume(held)
-                await self._serve(router, snapshots, reports)
+                await self._serve(router, reconciliation, reports)
 
-    async def _begin(
-        self, snapshots: AsyncGenerator[Resources, None]
-    ) -> tuple[Plan, Unconfirmed | None]:
+    async def _begin(self) -> tuple[Plan, Unconfirmed | None]:
         """Make the plan, take the running daemon's place if so asked, and find what it left.
 
         Raises:
@@ -214,11 +145,9 @@ class Daemon:
         succeeds = options.takeover and await asyncio.to_thread(is_running, options.run_dir)
         # What a running daemon has to put back is its own business until it has gone.
         held = None if succeeds else await self._unconfirmed()
-        self._wanted = await anext(snapshots)
-        # Both are known before any peer is configured.
-        self._workloads = await asyncio.to_thread(self._endpoints.load)
+        await self._source.begin()
         try:
-            plan = self._plan()
+            plan = self._source.plan()
         except ConfigError:
             if held is None:
                 raise
@@ -245,10 +174,8 @@ class Daemon:
         options = self._options
         why = "no start is possible with it"
         await asyncio.to_thread(put_back, held, options.datastore, options.run_dir, why)
-        result = await asyncio.to_thread(self._directory.load)
-        self._loaded(result)
-        self._wanted = result.resources
-        return self._plan()
+        await self._source.read_again()
+        return self._source.plan()
 
     def _further_conditions(self) -> Iterator[Condition]:
         """Give what is wrong with the node besides its router."""
@@ -258,10 +185,10 @@ class Daemon:
             yield from self._hook.conditions()
 
     async def _serve(
-        self, router: Speaker, snapshots: AsyncIterator[Resources], reports: NodeReports
+        self, router: Speaker, reconciliation: Reconciliation, reports: NodeReports
     ) -> None:
         plan = router.plan
-        self._tell_conditions(None, plan)
+        tell_conditions(None, plan)
         log.choose_level(self._options.log_level)
         log.set_severity(plan.log_severity.value)
         hooked = None if self._hook is None else asyncio.create_task(self._hook.follow(router))
@@ -282,8 +209,8 @@ class Daemon:
             self._supervision.follow()
         remembrance = Remembrance(self._options.run_dir, router)
         remembrance.follow()
-        reports.follow(self._last.resources)
-        following = asyncio.create_task(self._follow(router, snapshots, reports))
+        reports.follow(self._source.loaded.resources)
+        following = asyncio.create_task(reconciliation.follow(reports.follow))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -337,147 +264,9 @@ class Daemon:
 
     def _hang_up(self) -> None:
         """SIGHUP: read the datastore now."""
-        if self._router is not None and not self._stop.is_set():
+        if self._reconciliation is not None and not self._stop.is_set():
             log.reload_asked()
-            self._hung_up = asyncio.create_task(self._read_again())
-
-    async def _follow(
-        self, router: Speaker, snapshots: AsyncIterator[Resources], reports: NodeReports
-    ) -> None:
-        """Apply what changes; whatever changes while that is done is one edit."""
-        await asyncio.gather(
-            self._take_resources(snapshots),
-            self._take_workloads(),
-            self._apply_changes(router, reports),
-        )
-
-    async def _take_resources(self, snapshots: AsyncIterator[Resources]) -> None:
-        async for self._wanted in snapshots:
-            self._changed.set()
-
-    async def _take_workloads(self) -> None:
-        async with aclosing(self._endpoints.snapshots()) as snapshots:
-            async for workloads in snapshots:
-                if workloads != self._workloads:
-                    self._workloads = workloads
-                    self._changed.set()
-
-    async def _apply_changes(self, router: Speaker, reports: NodeReports) -> None:
-        while await self._changed.wait():
-            self._changed.clear()
-            await self._apply(router)
-            reports.follow(self._wanted)
-
-    async def _apply(self, router: Speaker) -> None:
-        try:
-            plan = self._plan()
-        except ConfigError as error:
-            log.edit_refused(error.source or str(self._options.datastore), str(error))
-            message = f"{error}; what ran before goes on"
-            node = f"Node/{self._options.node}"
-            self._no_plan = (Condition(node, Gravity.ERROR, "NoPlan", message),)
-            return
-        self._no_plan = ()
-        self._tell_conditions(router.plan, plan)
-        try:
-            done = await router.apply(plan)
-        except SpeakerError as error:
-            log.edit_refused(str(self._options.datastore), str(error))
-            return
-        finally:
-            if self._supervision is not None:
-                self._supervision.keep()
-        self._edits = [change.describe() for change in done]
-
-    def _tell_conditions(self, old: Plan | None, new: Plan) -> None:
-        known = set() if old is None else set(old.conditions)
-        for condition in new.conditions:
-            if condition not in known:
-                log.condition(
-                    condition.resource,
-                    condition.severity.value,
-                    condition.reason,
-                    condition.message,
-                )
-
-    def _datastore(self, request: dict[str, Any]) -> DatastoreView:
-        """Tell where the resources are, for commands that edit them."""
-        options = self._options
-        return {
-            "path": str(options.datastore.resolve()),
-            "node": options.node,
-            "strictSecrets": options.strict_secrets,
-        }
-
-    def _resources(self, status: Status, request: dict[str, Any]) -> ResourcesView:
-        """Say what resources have come to."""
-        assert self._router is not None
-        found = ResourceStatus(
-            self._last,
-            (*self._no_plan, *status.conditions()),
-            [status.peer(peer) for peer in self._router.peers.values()],
-            self._router.plan.held,
-            rpki(self._router)["caches"],
-        )
-        unconfirmed = None if self._confirmation is None else self._confirmation.view()
-        kind, name = str(request.get("kind") or ""), str(request.get("name") or "")
-        return found.view(kind, name, unconfirmed)
-
-    async def _forecast(self, request: dict[str, Any]) -> Iterator[ForecastView]:
-        """Say what an edit would do to routes: ``put`` has documents, ``delete`` kinds and names.
-
-        Raises:
-            ControlError: a document is not valid, or no plan can be made.
-        """
-        assert self._router is not None
-        try:
-            # In a thread: thousands of documents take longer than a session's turn may.
-            plan = await asyncio.to_thread(self._would_be_plan, request)
-        except ConfigError as error:
-            raise ControlError(error.message, error.hint) from None
-        except (TypeError, ValueError) as error:
-            raise ControlError(f"not a list of kinds and names: {error}") from None
-        return Foresight(self._router, plan).chunks()
-
-    def _would_be_plan(self, request: dict[str, Any]) -> Plan:
-        put = []
-        for number, tree in enumerate(request.get("put") or ()):
-            report = read_document(Document("the request", number, tree, {}))
-            if report.resource is None:
-                raise ConfigError("; ".join(problem.sentence for problem in report.problems))
-            put.append(report.resource)
-        gone = [(Kind(kind), str(name)) for kind, name in request.get("delete") or ()]
-        return self._plan_of(self._last.resources.amended(put, gone))
-
-    async def _reload(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Read the datastore now, not only when the watcher sees a change."""
-        if self._router is None:
-            raise ControlError("the router is not running yet")
-        problems = await self._read_again()
-        return {
-            "changes": self._edits,
-            "problems": [str(problem) for problem in problems],
-        }
-
-    async def _read_again(self) -> tuple[Problem, ...]:
-        assert self._router is not None
-        assert self._supervision is not None
-        with self._supervision.reloading():
-            result = await asyncio.to_thread(self._directory.load)
-            self._loaded(result)
-            self._edits = []
-            self._wanted = result.resources
-            self._workloads = await asyncio.to_thread(self._endpoints.load)
-            await self._apply(self._router)
-        return result.problems
-
-
-def _why(router: Speaker, request: dict[str, Any]) -> WhyView:
-    """Say why a route is there or not."""
-    found = why(router, str(request.get("prefix", "")), request.get("peer"))
-    if request.get("json"):
-        return {"used": found.is_used, "answer": found.as_json()}
-    return {"used": found.is_used, "text": str(found)}
+            self._hung_up = asyncio.create_task(self._reconciliation.reload({}))
 
 
 async def _run(options: RunOptions, standing: Standing) -> int:
