@@ -11,7 +11,8 @@ import socket
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from struct import Struct
+from typing import Any, Final
 
 from speaker.control.protocol import (
     MAX_SOCKETS,
@@ -22,7 +23,9 @@ from speaker.control.protocol import (
 )
 
 TIMEOUT = 15.0
-"""Seconds to wait for the next line of an answer."""
+"""Seconds to wait until we are let in, and for the next line of an answer."""
+
+_TIMEVAL: Final = Struct("@ll")
 
 
 class NotRunning(ControlError):  # noqa: N818 - a state of the daemon, named as such
@@ -127,6 +130,12 @@ def _silent(path: Path) -> ControlError:
     )
 
 
+def _late(path: Path) -> ControlError:
+    return ControlError(
+        f"the daemon at {path} did not answer in time", "it may be very busy; try again"
+    )
+
+
 def _lines(
     connection: socket.socket,
     request: dict[str, Any],
@@ -142,8 +151,7 @@ def _lines(
                 yield decode_line(begun + line)
                 begun = b""
     except TimeoutError:
-        hint = "it may be very busy; try again"
-        raise ControlError(f"the daemon at {path} did not answer in time", hint) from None
+        raise _late(path) from None
     except ConnectionError:
         return
 
@@ -157,13 +165,20 @@ def _receive(connection: socket.socket, received: list[socket.socket]) -> bytes:
 
 def _connect(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(TIMEOUT)
+    # Whoever does not block is refused where others wait to be let in.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(*_parts(TIMEOUT)))
     try:
         connection.connect(str(path))
     except OSError as error:
         connection.close()
         raise _explained(error, path) from None
+    connection.settimeout(TIMEOUT)
     return connection
+
+
+def _parts(seconds: float) -> tuple[int, int]:
+    """Give seconds, and microseconds."""
+    return divmod(int(seconds * 1_000_000), 1_000_000)
 
 
 def _explained(error: OSError, path: Path) -> ControlError:
@@ -177,4 +192,6 @@ def _explained(error: OSError, path: Path) -> ControlError:
             f"not allowed to talk to the Wren daemon at {path}",
             "be root, the user that it runs as, or in the group of its --control-group",
         )
+    if isinstance(error, BlockingIOError):
+        return _late(path)
     return ControlError(f"cannot talk to {path}: {error.strerror or error}", "check --run-dir")

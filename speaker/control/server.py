@@ -8,8 +8,10 @@ Nobody at the other end may hurt the loop. Requests are bounded in size, connect
 idleness, and a client that does not read is dropped after a while; between two items of a stream
 everybody else has a turn. A handler itself runs on the loop, so a long answer is better a stream of
 chunks. Who may ask for what is for `speaker.control.access` to say; those who may only look have a
-part of the connections, so that they keep nobody else out. An exception that is no `ControlError`
-is a bug: the loop's exception handler hears of it and that one connection is closed.
+part of the connections, so that they keep nobody else out. For whom there is no room is told so;
+where many are being told, the next ones are just closed, so that a crowd takes no descriptors. An
+exception that is no `ControlError` is a bug: the loop's exception handler hears of it and that one
+connection is closed.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ Handler: TypeAlias = Callable[[dict[str, Any]], Any | Awaitable[Any]]
 MAX_CLIENTS = 32
 MAX_GUESTS = 16
 """Connections of those who may only look, at most."""
+MAX_TURNED_AWAY = 16
+"""Connections that are being told that there is no room, at most."""
 IDLE_TIMEOUT = 60.0
 """Seconds a connection may wait for its next request."""
 TURNED_AWAY = 0.5
@@ -77,10 +81,11 @@ class ControlServer:
         self._handlers = handlers
         self._looks = frozenset(looks)
         self._access = access
-        self._guests = 0
         self._idle_timeout = idle_timeout
         self._send_timeout = send_timeout
-        self._clients: set[asyncio.Task[None]] = set()
+        self._members: set[asyncio.Task[None]] = set()
+        self._guests: set[asyncio.Task[None]] = set()
+        self._turned_away: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._inode = 0
 
@@ -102,9 +107,10 @@ class ControlServer:
             return
         self._server.close()
         self._server = None
-        for client in self._clients:
+        clients = self._members | self._guests | self._turned_away
+        for client in clients:
             client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+        await asyncio.gather(*clients, return_exceptions=True)
         if _inode(self.path) == self._inode:
             self.path.unlink(missing_ok=True)
 
@@ -116,52 +122,54 @@ class ControlServer:
         await self.close()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._clients.add(client)
+        try:
+            caller = _caller(writer)
+        except OSError:
+            # No descriptor is left to ask by.
+            writer.transport.abort()
+            return
+        place = self._place_for(caller)
+        if len(place) >= MAX_TURNED_AWAY and place is self._turned_away:
+            writer.transport.abort()
+            return
+        has_room = place is not self._turned_away
+        serving = self._serve(reader, writer, caller if has_room else None)
+        client = asyncio.get_running_loop().create_task(serving)
+        place.add(client)
         client.add_done_callback(self._gone)
 
+    def _place_for(self, caller: Caller) -> set[asyncio.Task[None]]:
+        """Tell among whom somebody belongs who has connected."""
+        if len(self._members) + len(self._guests) >= MAX_CLIENTS:
+            return self._turned_away
+        if self._access.may_change(caller):
+            return self._members
+        return self._guests if len(self._guests) < MAX_GUESTS else self._turned_away
+
     def _gone(self, client: asyncio.Task[None]) -> None:
-        self._clients.discard(client)
+        for place in (self._members, self._guests, self._turned_away):
+            place.discard(client)
         if not client.cancelled() and (error := client.exception()) is not None:
             context = {"message": "a control request failed", "exception": error, "task": client}
             client.get_loop().call_exception_handler(context)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller | None
+    ) -> None:
+        """Answer somebody; for nobody in particular there is no room."""
         # drain() shall mean that the client has read everything, so that nothing lingers in a
         # buffer after close().
         writer.transport.set_write_buffer_limits(high=0)
         try:
-            caller = _caller(writer)
-            if self._access.may_change(caller):
-                await self._serve_all(reader, writer, caller)
-            else:
-                await self._serve_guest(reader, writer, caller)
+            if caller is None:
+                await self._turn_away(reader, writer)
+                return
+            while await self._serve_request(reader, writer, caller):
+                pass
         except (ConnectionError, TimeoutError):
             writer.transport.abort()
         finally:
             writer.close()
-
-    async def _serve_guest(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller
-    ) -> None:
-        """Serve somebody who may look at the most."""
-        self._guests += 1
-        try:
-            if self._guests > MAX_GUESTS:
-                await self._turn_away(reader, writer)
-            else:
-                await self._serve_all(reader, writer, caller)
-        finally:
-            self._guests -= 1
-
-    async def _serve_all(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, caller: Caller
-    ) -> None:
-        if len(self._clients) > MAX_CLIENTS:
-            await self._turn_away(reader, writer)
-            return
-        while await self._serve_request(reader, writer, caller):
-            pass
 
     async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer once that there are too many."""

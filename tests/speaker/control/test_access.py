@@ -18,9 +18,13 @@ from typing import Any
 import pytest
 
 from speaker.control.access import Access, Caller
+from speaker.control.client import ask
 from speaker.control.protocol import SOCKET_NAME
-from speaker.control.server import MAX_CLIENTS, MAX_GUESTS, ControlServer
+from speaker.control.server import MAX_CLIENTS, MAX_GUESTS, MAX_TURNED_AWAY, ControlServer
 from tests.support.unprivileged import NOBODY, common_place, needs_root
+
+ACCEPTED = 300
+"""Connections that a loop may have accepted, in some turns, and not closed yet."""
 
 HANDLERS = {"status": lambda _: "fine", "drain": lambda _: "done"}
 
@@ -149,6 +153,36 @@ sys.stdin.read()
             assert int(guests.stdout.readline()) == MAX_GUESTS
             assert fine(path, 0, [0], "drain") == [True]
             guests.communicate()
+
+
+@needs_root
+def test_a_crowd_of_guests_takes_neither_room_nor_descriptors() -> None:
+    """They come again and again, and hold on to what they have."""
+    with served(Access(everybody_looks=True)) as path:
+        program = """
+import os, socket, sys
+os.setresuid(65534, 65534, 65534)
+print("ready", flush=True)
+held = []
+while True:
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].connect(sys.argv[1])
+    if len(held) > 900:
+        held.pop(0).close()
+"""
+        argv = [sys.executable, "-I", "-c", program, str(path)]
+        most = len(os.listdir("/proc/self/fd")) + MAX_CLIENTS + MAX_TURNED_AWAY + ACCEPTED
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as crowd:
+            assert crowd.stdout is not None
+            try:
+                crowd.stdout.readline()
+                for _ in range(20):
+                    assert ask(path.parent, "drain") == "done"
+                    assert len(os.listdir("/proc/self/fd")) < most
+            finally:
+                crowd.kill()
+        # Whoever came before has been let in by then.
+        assert ask(path.parent, "drain") == "done"
 
 
 def test_the_kernel_says_who_is_at_the_other_end() -> None:

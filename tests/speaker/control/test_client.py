@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from speaker.control import client
 from speaker.control.client import NotRunning, ask, stream
 from speaker.control.protocol import ControlError, socket_path
 from tests.support.control import serving
@@ -88,6 +89,19 @@ def test_a_forbidden_socket_says_who_may(tmp_path: Path) -> None:
 def test_a_path_too_long_for_a_socket_is_an_answer(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match="cannot talk to"):
         ask(tmp_path / ("x" * 200), "status")
+
+
+def test_who_is_not_let_in_waits_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others fill the queue of the socket; a daemon that is there takes them one by one."""
+    monkeypatch.setattr(client, "TIMEOUT", 0.2)
+    with socket.socket(socket.AF_UNIX) as door, socket.socket(socket.AF_UNIX) as other:
+        door.bind(str(socket_path(tmp_path)))
+        door.listen(0)
+        other.connect(str(socket_path(tmp_path)))
+        with pytest.raises(ControlError, match="did not answer in time; it may be very busy"):
+            ask(tmp_path, "echo")
 
 
 def test_a_connection_that_just_closes_points_to_the_log(tmp_path: Path) -> None:
