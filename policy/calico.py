@@ -26,7 +26,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from policy.attributes import LargeCommunity, PathAttributes
 from policy.covering import Covering
-from policy.filters import Partition, Verdict, effective_local_pref, grouped
+from policy.filters import Partition, Verdict, by_verdict, effective_local_pref
 from policy.matching import match_interface
 from policy.operations import NORMAL_PRIORITY, AddCommunity, Operation, local_pref_of, priority_of
 from policy.path import Path, PeerType, Preference, SourceKind
@@ -250,15 +250,11 @@ def export_verdicts(
     normal = policy.normal_priority
     urgent = priority_of(effective_local_pref(path, normal)) < normal
     find, nothing = policy._exports.find, _verdict(False, ExportReason.NOT_OURS)
-    groups: dict[Verdict, list[Nlri]] = {}
+    decided = []
     for nlri in nlris:
         place = find(nlri)
-        verdict = place.verdicts[2 * (place.nlri == nlri) + urgent] if place else nothing
-        if verdict in groups:
-            groups[verdict].append(nlri)
-        else:
-            groups[verdict] = [nlri]
-    return grouped(groups, nlris)
+        decided.append(place.verdicts[2 * (place.nlri == nlri) + urgent] if place else nothing)
+    return by_verdict(decided, nlris)
 
 
 def _withheld_by_interface(

@@ -61,6 +61,20 @@ class _Place(dict[int, Decided], Generic[Decided]):
         return decided
 
 
+class _Known(dict[bytes, _Place[Decided]], Generic[Decided]):
+    """What is decided for prefixes that begin with some octets."""
+
+    __slots__ = ("_dispatch",)
+
+    def __init__(self, dispatch: Dispatch[Decided]) -> None:
+        super().__init__()
+        self._dispatch = dispatch
+
+    def __missing__(self, beginning: bytes) -> _Place[Decided]:
+        place = self[beginning] = self._dispatch.begin(beginning)
+        return place
+
+
 BEGINNING = 2
 """Octets by which places are remembered."""
 
@@ -100,34 +114,24 @@ class Dispatch(Generic[Decided]):
         longest = max((condition.cidr[0] for condition, _ in self._rules), default=0)
         # What the octets behind these bits are makes no difference to which networks cover.
         self._shortest = 8 * BEGINNING if longest <= 8 * BEGINNING else _NONE_SO_LONG
-        self._known: dict[bytes, _Place[Decided]] = {}
+        self._known = _Known(self)
 
     # hot: per prefix
-    def partition(self, nlris: list[Nlri]) -> dict[Decided, list[Nlri]]:
-        """Group prefixes by decision, in their order."""
+    def decide(self, nlris: list[Nlri]) -> list[Decided]:
+        """Give what is decided for each prefix."""
         known, shortest, end = self._known, self._shortest, BEGINNING + 1
-        groups: dict[Decided, list[Nlri]] = {}
-        for nlri in nlris:
-            length = nlri[0]
-            if length < shortest:
-                place = self._place(nlri)
-            else:
-                found = known.get(nlri[1:end])
-                place = self._remember(nlri) if found is None else found
-            decided = place[length]
-            if decided in groups:
-                groups[decided].append(nlri)
-            else:
-                groups[decided] = [nlri]
-        return groups
+        return [
+            (known[nlri[1:end]] if nlri[0] >= shortest else self._place(nlri))[nlri[0]]
+            for nlri in nlris
+        ]
 
     def _place(self, nlri: Nlri) -> _Place[Decided]:
         found = self._covering.find(nlri)
         return self._nowhere if found is None else found
 
-    def _remember(self, nlri: Nlri) -> _Place[Decided]:
-        place = self._known[nlri[1 : BEGINNING + 1]] = self._place(nlri)
-        return place
+    def begin(self, beginning: bytes) -> _Place[Decided]:
+        """Find what is decided for prefixes that begin with so many octets and are no shorter."""
+        return self._place(bytes((8 * len(beginning),)) + beginning)
 
     def work_out(self, covering: tuple[int, ...], length: int) -> Decided:
         """Decide for prefixes of a length that lie within the networks of these rules alone."""

@@ -11,7 +11,9 @@ depends on the path alone is decided once for each path and remembered, in a bou
 left of the rules after that are prefix conditions, up to the first rule that needs none, and paths
 that leave the same share it. If none is left the answer is the list that came in, untouched, so a
 filter that looks only at attributes costs nothing per prefix; more than a few are not tried one by
-one but looked up (`policy.dispatch`). What RPKI says is a condition on prefix and path together: it
+one but looked up (`policy.dispatch`). Most paths are none of a filter's business, and mostly that
+can be told at a glance (`Filter.passes_over`): a community or an AS that a rule asks for is nowhere
+in their octets. What RPKI says is a condition on prefix and path together: it
 is asked for each prefix, where the path leaves the rule standing, and never remembered, since VRPs
 come and go.
 
@@ -21,9 +23,11 @@ are called: peers with equal filters share an export group.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain
 from typing import TypeAlias
 
 from policy.as_path_regex import AsPathRegex
@@ -223,20 +227,17 @@ class _Residue:
     def partition(self, nlris: list[Nlri]) -> Partition:
         """Group prefixes by verdict."""
         if self._dispatch is not None:
-            return grouped(self._dispatch.partition(nlris), nlris)
+            return by_verdict(self._dispatch.decide(nlris), nlris)
         tests, otherwise = self._tests, self.otherwise
-        groups: dict[Verdict, list[Nlri]] = {}
+        decided = []
         for nlri in nlris:
-            decided = otherwise
             for test, verdict in tests:
                 if test(nlri):
-                    decided = verdict
+                    decided.append(verdict)
                     break
-            if decided in groups:
-                groups[decided].append(nlri)
             else:
-                groups[decided] = [nlri]
-        return grouped(groups, nlris)
+                decided.append(otherwise)
+        return by_verdict(decided, nlris)
 
 
 class Filter:
@@ -246,6 +247,7 @@ class Filter:
         rules: in the order in which they are tried.
 
     Attributes:
+        asks_paths_alone: no prefix makes a difference to what it says of a path, nor any time.
         asks_for_peers_as: what its rules do depends on the peer's AS.
         asks_for_validity: what its rules do depends on what RPKI says.
     """
@@ -257,6 +259,7 @@ class Filter:
         "_asking",
         "_bare",
         "_hash",
+        "_marks",
         "_remembered",
         "_residues",
         "_scope",
@@ -265,6 +268,7 @@ class Filter:
         "_uses_interface",
         "asks_for_peers_as",
         "asks_for_validity",
+        "asks_paths_alone",
         "rules",
     )
 
@@ -286,6 +290,15 @@ class Filter:
         self.asks_for_validity = any(rule.rpki is not None for rule in self.rules)
         # A next hop's interface may change under a path; the other conditions cannot.
         self._uses_interface = any(rule.interface is not None for rule in self.rules)
+        self.asks_paths_alone = (
+            not self.asks_for_validity
+            and not self._uses_interface
+            and all(step.condition is None for step in self._steps)
+        )
+        # None: octets alone do not tell.
+        self._marks: tuple[bytes, ...] | None = None
+        if self._bare.otherwise is NO_MATCH and not self._bare.asks:
+            self._marks = _marks([step.traces for _, step in self._asking])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Filter) and self.rules == other.rules
@@ -308,6 +321,18 @@ class Filter:
         if not residue.asks:
             return [(residue.otherwise, nlris)]
         return residue.partition(nlris)
+
+    # hot: per attribute set
+    def passes_over(self, path: Path) -> bool:
+        """Tell at a glance that no rule holds, whatever the prefix; False: it has to be asked."""
+        marks = self._marks
+        if marks is None:
+            return False
+        raw = path.attributes.raw
+        for mark in marks:  # noqa: SIM110 - a generator costs more than the searches
+            if mark in raw:
+                return False
+        return True
 
     def matches(self, number: int, nlri: Nlri, path: Path, scope: Scope) -> bool:
         """Tell whether one of the rules, by its place, matches a prefix of a path."""
@@ -390,10 +415,20 @@ class Filter:
         return _Residue(tests, NO_MATCH)
 
 
-def grouped(groups: dict[Verdict, list[Nlri]], nlris: list[Nlri]) -> Partition:
-    """Finish a partition: where one verdict stands for all, give the list that came in."""
-    if len(groups) == 1:
-        return [(verdict, nlris) for verdict in groups]
+# hot: per batch
+def by_verdict(decided: list[Verdict], nlris: list[Nlri]) -> Partition:
+    """Group prefixes by what is decided for each; one verdict for all keeps the list itself."""
+    if not decided:
+        return []
+    first = decided[0]
+    if decided.count(first) == len(decided):
+        return [(first, nlris)]
+    groups: dict[Verdict, list[Nlri]] = {}
+    for verdict, nlri in zip(decided, nlris, strict=True):
+        if verdict in groups:
+            groups[verdict].append(nlri)
+        else:
+            groups[verdict] = [nlri]
     return list(groups.items())
 
 
@@ -445,6 +480,23 @@ def _traces(rule: Rule) -> Iterator[bytes]:
                     yield b"".join(part.to_bytes(4, "big") for part in community)
                 case _:  # a pattern leaves no octets that must be there
                     pass
+
+
+def _marks(traces: Sequence[tuple[bytes, ...]]) -> tuple[bytes, ...] | None:
+    """Choose few octets of which some are there wherever a rule holds; None where one leaves none.
+
+    Args:
+        traces: of each rule.
+    """
+    if not all(traces):
+        return None
+    marks: list[bytes] = []
+    left = list(traces)
+    while left:
+        commonest = Counter(chain.from_iterable(map(set, left))).most_common(1)[0][0]
+        marks.append(commonest)
+        left = [each for each in left if commonest not in each]
+    return tuple(marks)
 
 
 def _but_for_the_prefix(rule: Rule) -> Rule:

@@ -181,7 +181,9 @@ class GroupKey:
     @property
     def judges_paths_alone(self) -> bool:
         """Whether no prefix makes a difference to what is told of a path."""
-        return self.export_filter is None and self.builtin is None
+        return self.builtin is None and (
+            self.export_filter is None or self.export_filter.asks_paths_alone
+        )
 
 
 class Outbound(NamedTuple):

@@ -162,18 +162,17 @@ class AdjRibIn:
             self._renew(nlris)
         if self.maximum is not None:
             nlris = self._within(nlris, self.maximum)
-        if self.policy is None:
-            # As `_accept` does, without a call: nearly every UPDATE comes through here.
-            paths = self.paths
-            for nlri in nlris:
-                paths[nlri] = path
-            self._loc_rib.announced(self, path, nlris)
-            return
-        for used, part in self.policy.apply(path, nlris):
-            if used is path and not self.changed and not self.refused:
-                self._accept(path, part)
-            else:
-                self._take(path, used, part)
+        if self.policy is not None:
+            parts = self.policy.apply(path, nlris)
+            if len(parts) != 1 or parts[0][0] is not path or self.changed or self.refused:
+                for used, part in parts:
+                    self._take(path, used, part)
+                return
+        # As `_accept` does, without a call: nearly every UPDATE comes through here.
+        paths = self.paths
+        for nlri in nlris:
+            paths[nlri] = path
+        self._loc_rib.announced(self, path, nlris)
 
     # hot: per batch
     def _take(self, path: Path, used: Path | None, nlris: list[Nlri]) -> None:

@@ -203,9 +203,19 @@ class ExportGroup:
                 self._judge(path, nlris)
 
     # hot: per attribute set
+    def _tells_plainly(self, path: Path) -> bool:
+        """Tell at a glance that a path is told as it is, whatever the prefix; False: ask."""
+        key = self.key
+        return (
+            key.builtin is None
+            and (key.export_filter is None or key.export_filter.passes_over(path))
+            and withheld(path, key) is None
+        )
+
+    # hot: per attribute set
     def _judge(self, path: Path, nlris: list[Nlri]) -> None:
         """Do as the policy says."""
-        if self._judges_paths_alone and withheld(path, self.key) is None:
+        if self._tells_plainly(path):
             out = self._plain[path] = self._make_plain(path)
             if out is not None:
                 self._advertise(out, nlris)

@@ -28,7 +28,7 @@ from itertools import chain, count
 
 from fsm.family import Family
 from policy.decision import select_several
-from policy.outbound import GroupKey, export_partition, withheld
+from policy.outbound import GroupKey, export_partition
 from policy.path import Path, Source
 from policy.prefix import ID_LENGTH, Nlri
 from speaker.rib.export_group import ExportGroup
@@ -114,11 +114,11 @@ class PathsGroup(ExportGroup):
             self._advertise(out, keys)
 
     def _sole(self, path: Path) -> OutRoute | None:
-        """Give what a path becomes where no prefix makes a difference; None if it is not told."""
+        """Give what a path becomes where no prefix makes a difference; None: ask for each."""
         if not self._judges_paths_alone:
             return None
         out = self._plain.get(path)
-        if out is None and withheld(path, self.key) is None:
+        if out is None and self._tells_plainly(path):
             out = self._plain[path] = self._make_plain(path)
         return out
 

@@ -118,6 +118,8 @@ class ImportPolicy:
     def _judge(self, path: Path, nlris: list[Nlri]) -> list[tuple[Path | None, list[Nlri]]]:
         if self.chain is None:
             return [(self._as_used(path, None), nlris)]
+        if self.builtin is None and self.chain.passes_over(path):
+            return [(path, nlris)]
         parts = self.chain.partition(nlris, path, self.scope)
         if self.builtin is None and len(parts) == 1 and parts[0][0] is NO_MATCH:
             # As `_as_used` would.

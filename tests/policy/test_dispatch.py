@@ -35,11 +35,8 @@ def test_a_look_up_finds_what_trying_one_by_one_finds(data: st.DataObject, afi: 
     rules = [(condition, number % 7) for number, condition in enumerate(drawn)]
     prefixes = data.draw(st.lists(nlris(afi, within=3), max_size=20))
     prefixes += [condition.cidr for condition in drawn]
-    expected: dict[int, list[Nlri]] = {}
-    for prefix in prefixes:
-        expected.setdefault(one_by_one(rules, prefix), []).append(prefix)
-    found = Dispatch(rules, -1).partition(prefixes)
-    assert list(found.items()) == list(expected.items())
+    expected = [one_by_one(rules, prefix) for prefix in prefixes]
+    assert Dispatch(rules, -1).decide(prefixes) == expected
 
 
 def test_rules_before_one_that_holds_elsewhere_come_first() -> None:
@@ -49,9 +46,5 @@ def test_rules_before_one_that_holds_elsewhere_come_first() -> None:
     longer = PrefixCondition(nlri("10.1.0.0/16"), 24, 24)
     prefixes = [nlri(text) for text in ("10.1.1.0/24", "10.1.0.0/16", "192.0.2.0/24")]
     rules = [(longer, "longer"), (elsewhere, "elsewhere"), (inside, "inside")]
-    assert Dispatch(rules, "none").partition(prefixes) == {
-        "longer": prefixes[:1],
-        "inside": prefixes[1:2],
-        "elsewhere": prefixes[2:],
-    }
-    assert Dispatch(rules[:1], "none").partition(prefixes[1:]) == {"none": prefixes[1:]}
+    assert Dispatch(rules, "none").decide(prefixes) == ["longer", "inside", "elsewhere"]
+    assert Dispatch(rules[:1], "none").decide(prefixes[1:]) == ["none", "none"]

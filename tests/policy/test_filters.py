@@ -221,6 +221,40 @@ def test_whatever_asks_about_the_path_alone_costs_nothing_per_prefix() -> None:
         assert found is PREFIXES
 
 
+MARKED = route(communities=[1], path=[7, 8])
+
+
+@pytest.mark.parametrize(
+    ("rules", "others", "marked"),
+    [
+        ([reject(communities=(1,)), accept(as_path_prefix=(7, 9))], True, False),
+        ([reject(communities=(1, 2), every_community=True, **inside("10.0.0.0/8"))], True, False),
+        ([reject(communities=(1, 2))], False, False),
+        ([reject(communities=(1,)), reject(med=(5, 9))], False, False),
+        ([reject(communities=(1,)), reject(**inside("10.0.0.0/8"))], False, False),
+        ([reject(communities=(1,)), accept()], False, False),
+    ],
+)
+def test_that_no_rule_holds_is_told_at_a_glance_where_every_rule_leaves_a_trace(
+    rules: list[Rule], others: bool, marked: bool
+) -> None:
+    chain = Filter(rules)
+    assert (chain.passes_over(route()), chain.passes_over(MARKED)) == (others, marked)
+
+
+@pytest.mark.parametrize(
+    ("rule", "alone"),
+    [
+        (reject(communities=(1,), med=(5, 9)), True),
+        (reject(**inside("10.0.0.0/8")), False),
+        (reject(interface="eth*"), False),
+        (reject(rpki=Validity.INVALID), False),
+    ],
+)
+def test_a_filter_tells_whether_it_asks_for_paths_alone(rule: Rule, alone: bool) -> None:
+    assert Filter([accept(communities=(5,)), rule]).asks_paths_alone is alone
+
+
 def test_prefixes_are_grouped_by_verdict_in_their_order() -> None:
     rules = [reject(**inside("10.0.1.0/24"), origin="no"), accept(**inside("10.0.0.0/8"))]
     parts = Filter(rules).partition(PREFIXES, route(), EXPORT)
@@ -296,6 +330,13 @@ RULES = st.lists(
         has_prefix_length=st.just(value=True),
         communities=st.sampled_from([(), (), (1,)]),
         origin=st.uuids().map(str),
+    )
+    | st.builds(
+        Rule,
+        action=st.sampled_from(Action),
+        communities=st.sampled_from([(1,), (2,), ((1, 1, 1),)]),
+        as_path_prefix=st.sampled_from([(), (65001,), (7, 8)]),
+        origin=st.uuids().map(str),
     ),
     max_size=8,
 )
@@ -331,7 +372,10 @@ def naive(rules: list[Rule], prefix: Nlri, path: Path, scope: Scope) -> str:
 def test_a_batch_is_decided_as_its_prefixes_one_by_one(
     rules: list[Rule], prefixes: list[Nlri], scope: Scope, path: Path
 ) -> None:
-    parts = Filter(rules).partition(prefixes, path, scope)
+    chain = Filter(rules)
+    parts = chain.partition(prefixes, path, scope)
+    if chain.passes_over(path):
+        assert parts == [(NO_MATCH, prefixes)]
     decided = [(verdict.reason, prefix) for verdict, some in parts for prefix in some]
     expected = [(naive(rules, prefix, path, scope), prefix) for prefix in prefixes]
     assert sorted(decided) == sorted(expected)
