@@ -493,7 +493,7 @@ def _marks(traces: Sequence[tuple[bytes, ...]]) -> tuple[bytes, ...] | None:
     marks: list[bytes] = []
     left = list(traces)
     while left:
-        commonest = Counter(chain.from_iterable(map(set, left))).most_common(1)[0][0]
+        commonest = Counter(chain.from_iterable(map(dict.fromkeys, left))).most_common(1)[0][0]
         marks.append(commonest)
         left = [each for each in left if commonest not in each]
     return tuple(marks)
