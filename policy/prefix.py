@@ -6,8 +6,9 @@ on them, a block of an UPDATE is ``b"".join(nlris)``, and no object per prefix e
 family does not stand in the bytes; it always travels beside them.
 
 `split` is the hot way in: one compiled regular expression per family cuts a block into canonical
-prefixes. What the expression does not take (host bits set, a length that is too long, an octet
-missing) is looked at one by one by `split_slowly`, which repairs the first and refuses the rest.
+prefixes. What the expression does not take (host bits set, a prefix that leads nowhere, a length
+that is too long, an octet missing) is looked at one by one by `split_slowly`, which repairs the
+first, sets the second aside and refuses the rest.
 
 Where a session tells several paths to a prefix, a path identifier of four octets stands before each
 NLRI (RFC 7911 §3). `split_with_ids` cuts such blocks; what it gives are the keys of a table of
@@ -46,15 +47,42 @@ class PrefixLengthError(PrefixError):
     """A prefix that is longer than an address of its family."""
 
 
+class UnroutableError(PrefixError):
+    """A block in which there are prefixes that lead nowhere, but nothing else is wrong.
+
+    Args:
+        routable: the other prefixes of the block, with the identifiers before them.
+        unroutable: those that lead nowhere.
+    """
+
+    def __init__(self, routable: list[Nlri], unroutable: list[Nlri]) -> None:
+        super().__init__(f"{len(unroutable)} prefixes that lead nowhere")
+        self.routable = routable
+        self.unroutable = unroutable
+
+
+_FIRST_OCTETS = {32: rb"[\x01-\x7e\x80-\xdf\xf0-\xff]", 128: rb"[^\xfe\xff]"}
+"""Those of a first octet that are routable whatever follows."""
+
+
 def _canonical_prefixes(width: int, id_length: int = 0) -> re.Pattern[bytes]:
-    """Build the expression that matches one NLRI whose host bits are zero, and an identifier."""
+    """Build the expression that matches one NLRI whose host bits are zero, and an identifier.
+
+    It matches nothing that leads nowhere; of IPv6 it leaves out fe00::/8 as a whole, of which
+    hardly anything is ever announced.
+    """
+    afi = Afi.IPV4 if width == WIDTH[Afi.IPV4] else Afi.IPV6
     branches = [rb"\x00"]
     for length in range(1, width + 1):
         whole, bits = divmod(length, 8)
-        octets = b"." * whole
+        octets = _FIRST_OCTETS[width] + b"." * (whole - 1) if whole else b""
         if bits:
-            step = 1 << (8 - bits)
-            octets += b"[" + b"".join(b"\\x%02x" % value for value in range(0, 256, step)) + b"]"
+            values: Iterable[int] = range(0, 256, 1 << (8 - bits))
+            if not whole:
+                values = [each for each in values if is_routable(afi, bytes((length, each)))]
+            octets += b"[" + b"".join(b"\\x%02x" % value for value in values) + b"]"
+        if length == WIDTH[Afi.IPV6]:
+            octets = rb"(?!\x00{15}[\x00\x01])" + octets
         branches.append(b"\\x%02x" % length + octets)
     # The usual lengths first: alternatives are tried in order.
     branches.sort(key=_by_likelihood)
@@ -102,6 +130,7 @@ def split(afi: Afi, data: bytes, start: int = 0, end: int | None = None) -> list
     """Cut ``data[start:end]`` into canonical prefixes.
 
     Raises:
+        UnroutableError: some of them lead nowhere.
         PrefixError: a length above the family's width, or octets are missing (RFC 4271 §6.3).
     """
     if end is None:
@@ -136,7 +165,9 @@ def split_slowly(afi: Afi, data: bytes, start: int, end: int, id_length: int = 0
     RFC 4271 §4.3: the value of trailing bits is irrelevant, so they are cleared rather than
     refused.
     """
-    width, nlris, at = WIDTH[afi], [], start
+    width, at = WIDTH[afi], start
+    nlris: list[Nlri] = []
+    unroutable: list[Nlri] = []
     while at < end:
         behind = at + id_length
         if behind >= end:
@@ -147,9 +178,29 @@ def split_slowly(afi: Afi, data: bytes, start: int, end: int, id_length: int = 0
         after = behind + 1 + (length + 7 >> 3)
         if after > end:
             raise PrefixError(f"a prefix of length {length} is cut off")
-        nlris.append(data[at:behind] + canonical(data[behind:after]))
+        nlri = canonical(data[behind:after])
+        found = nlris if is_routable(afi, nlri) else unroutable
+        found.append(data[at:behind] + nlri)
         at = after
+    if unroutable:
+        raise UnroutableError(nlris, unroutable)
     return nlris
+
+
+def is_routable(afi: Afi, nlri: Nlri) -> bool:
+    """Tell whether a prefix may lead anywhere; addresses that mean a group or a place do not.
+
+    RFC 4271 §6.3 names multicast. Network 0, loopback and IPv6's link-local addresses are no more
+    for a neighbour to announce: a route to fe80::/64 would take the links' own traffic away.
+    """
+    length = nlri[0]
+    first = nlri[1] if length else 0
+    if afi == Afi.IPV4:
+        return not (length >= 8 and first in (0, 127)) and not (length >= 4 and first >> 4 == 0xE)
+    is_multicast = length >= 8 and first == 0xFF
+    is_link_local = length >= 10 and first == 0xFE and nlri[2] & 0xC0 == 0x80
+    is_here = length == 128 and not any(nlri[1:16]) and nlri[16] <= 1
+    return not (is_multicast or is_link_local or is_here)
 
 
 def canonical(nlri: bytes) -> Nlri:

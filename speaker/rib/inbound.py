@@ -14,12 +14,20 @@ Standards: RFC 4271 §4.3, §6.3, §9; RFC 4760; RFC 4724 §2; RFC 7606; RFC 791
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family, Safi
 from policy.attributes import EXTENDED_LENGTH, OPTIONAL, Attribute
-from policy.prefix import Nlri, PrefixError, split, split_with_ids
+from policy.prefix import (
+    ID_LENGTH,
+    Nlri,
+    PrefixError,
+    UnroutableError,
+    show,
+    split,
+    split_with_ids,
+)
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.attribute_table import AttributeTable, Interned
 from speaker.wire import relay
@@ -33,7 +41,7 @@ from speaker.wire.update import (
     prefixes_with_ids,
     sections,
 )
-from speaker.wire.verdicts import Error, Fault, Part, reset
+from speaker.wire.verdicts import Error, Fault, Part, fault, reset
 
 REASONS = 256
 """So many different reasons for refusing routes are counted; the oldest make room."""
@@ -52,17 +60,39 @@ _REACH_HEAD = bytes((OPTIONAL, Attribute.MP_REACH_NLRI))
 _LONG_REACH_HEAD = bytes((OPTIONAL | EXTENDED_LENGTH, Attribute.MP_REACH_NLRI))
 
 
+class _Cut(NamedTuple):
+    """Prefixes of one field: those that can be taken, and those that lead nowhere."""
+
+    routable: list[Nlri]
+    unroutable: list[Nlri]
+
+    @property
+    def everything(self) -> list[Nlri]:
+        """Both, for what is withdrawn."""
+        return self.routable + self.unroutable if self.unroutable else self.routable
+
+
 class _Announced(NamedTuple):
     """Prefixes of one field of an UPDATE, and what their attributes mean."""
 
     rib: AdjRibIn
     interned: Interned
     nlris: list[Nlri]
+    part: int = Part.NLRI
+    unroutable: Sequence[Nlri] = ()
 
 
-def _cutter(rib: AdjRibIn | None) -> Callable[..., list[Nlri]]:
+def _cutter(rib: AdjRibIn | None) -> Callable[..., _Cut]:
     """Give what cuts a block of prefixes as a table takes them."""
-    return prefixes_with_ids if rib is not None and rib.has_ids else prefixes
+    split_block = prefixes_with_ids if rib is not None and rib.has_ids else prefixes
+
+    def cut(part: int, afi: Afi, block: bytes, value: bytes = b"") -> _Cut:
+        try:
+            return _Cut(split_block(part, afi, block, value), [])
+        except UnroutableError as error:
+            return _Cut(error.routable, error.unroutable)
+
+    return cut
 
 
 class Inbound:
@@ -150,7 +180,11 @@ class Inbound:
         path = self.table.lookup((raw, next_hop)) or self.table.intern_usual(raw, next_hop)
         if path is None:
             return False
-        rib.announce(path, prefixes(_REACH, _IPV6, body[nlri:after], body[start:after]))
+        try:
+            nlris = prefixes(_REACH, _IPV6, body[nlri:after], body[start:after])
+        except UnroutableError:
+            return False
+        rib.announce(path, nlris)
         return True
 
     def _learn_slowly(self, body: bytes) -> tuple[Fault, ...]:
@@ -168,11 +202,11 @@ class Inbound:
         for each in announced:
             faults = tuple(dict.fromkeys((*faults, *each.interned.faults)))
         self._announce(announced, faults)
-        return faults
+        return faults + self._ignore(announced)
 
     def _withdraw(self, withdrawn: bytes, unreach: bytes | None) -> tuple[Fault, ...]:
         if withdrawn:
-            nlris = self._cut_ipv4(Part.WITHDRAWN_ROUTES, Afi.IPV4, withdrawn)
+            nlris = self._cut_ipv4(Part.WITHDRAWN_ROUTES, Afi.IPV4, withdrawn).everything
             if self._ipv4 is not None:
                 self._ipv4.withdraw(nlris)
         if unreach is None:
@@ -183,7 +217,7 @@ class Inbound:
             return _NOTHING
         code = Attribute.MP_UNREACH_NLRI
         if rib.family.safi is Safi.UNICAST:
-            rib.withdraw(_cutter(rib)(code, rib.family.afi, lost.nlri, unreach))
+            rib.withdraw(_cutter(rib)(code, rib.family.afi, lost.nlri, unreach).everything)
             return _NOTHING
         routes, faults = relay.cut(rib.family, code, lost.nlri, unreach)
         rib.withdraw([key for keys in routes.values() for key in keys])
@@ -192,9 +226,11 @@ class Inbound:
     def _classic(self, attributes: bytes, nlri: bytes) -> list[_Announced]:
         if not nlri:
             return []
-        nlris = self._cut_ipv4(Part.NLRI, Afi.IPV4, nlri)
+        cut = self._cut_ipv4(Part.NLRI, Afi.IPV4, nlri)
         interned = self.table.intern_classic(attributes)
-        return [] if self._ipv4 is None else [_Announced(self._ipv4, interned, nlris)]
+        if self._ipv4 is None:
+            return []
+        return [_Announced(self._ipv4, interned, cut.routable, Part.NLRI, cut.unroutable)]
 
     def _multiprotocol(self, attributes: bytes, reach: bytes | None) -> list[_Announced]:
         if reach is None:
@@ -205,9 +241,10 @@ class Inbound:
             return []
         if rib.family.safi is not Safi.UNICAST:
             return self._relayed(rib, attributes, found.nlri, reach)
-        nlris = _cutter(rib)(Attribute.MP_REACH_NLRI, rib.family.afi, found.nlri, reach)
+        cut = _cutter(rib)(Attribute.MP_REACH_NLRI, rib.family.afi, found.nlri, reach)
         interned = self.table.intern_multiprotocol(attributes, found.next_hop, found.link_local)
-        return [_Announced(rib, interned, nlris)]
+        part = Attribute.MP_REACH_NLRI
+        return [_Announced(rib, interned, cut.routable, part, cut.unroutable)]
 
     def _relayed(
         self, rib: AdjRibIn, attributes: bytes, block: bytes, reach: bytes
@@ -243,7 +280,7 @@ class Inbound:
     def _announce(self, announced: list[_Announced], faults: tuple[Fault, ...]) -> None:
         """Take the routes of an UPDATE, or treat all of them as withdrawn (RFC 7606 §2)."""
         grave = next((str(fault) for fault in faults if fault.is_grave), "")
-        for rib, interned, nlris in announced:
+        for rib, interned, nlris, *_ in announced:
             if interned.path is not None and not grave:
                 rib.announce(interned.path, nlris)
             else:
@@ -254,6 +291,19 @@ class Inbound:
                     self._refuse(why, len(nlris))
                     if rib.family.safi is Safi.UNICAST:
                         rib.turn_away(nlris, why)
+
+    def _ignore(self, announced: list[_Announced]) -> tuple[Fault, ...]:
+        """Take note of the prefixes that lead nowhere (RFC 4271 §6.3)."""
+        faults = []
+        for rib, _, _, part, unroutable in announced:
+            if unroutable:
+                first = show(rib.family.afi, unroutable[0][ID_LENGTH if rib.has_ids else 0 :])
+                others = f" and {len(unroutable) - 1} more" if len(unroutable) > 1 else ""
+                words = f"{first}{others} is {Error.UNROUTABLE.value}"
+                faults.append(fault(part, Error.UNROUTABLE, words))
+                self._refuse(Error.UNROUTABLE.value, len(unroutable))
+                rib.turn_away(list(unroutable), Error.UNROUTABLE.value)
+        return tuple(faults)
 
     def _refuse(self, why: str, count: int) -> None:
         """Count what is not used, by reasons, of which a peer can make up any number."""

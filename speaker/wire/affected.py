@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 
 from fsm.errors import UpdateMessageError
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, RELAYED, Family
-from policy.prefix import PrefixError, show
+from policy.prefix import PrefixError, UnroutableError, show
 from speaker.wire.decoded import nlri_text
 from speaker.wire.relay import nlris
 from speaker.wire.update import (
@@ -70,10 +70,12 @@ def _names(family: Family, block: bytes, has_ids: bool) -> list[str]:
         return _relayed(family, block)
     if family not in (IPV4_UNICAST, IPV6_UNICAST):
         return [f"some of {family}"]
-    if has_ids:
-        keys = prefixes_with_ids(Part.NLRI, family.afi, block)
-        return [show(family.afi, key[_ID:]) for key in keys]
-    return [show(family.afi, nlri) for nlri in prefixes(Part.NLRI, family.afi, block)]
+    cut = prefixes_with_ids if has_ids else prefixes
+    try:
+        found = cut(Part.NLRI, family.afi, block)
+    except UnroutableError as error:
+        found = error.unroutable + error.routable
+    return [show(family.afi, each[_ID if has_ids else 0 :]) for each in found]
 
 
 def _relayed(family: Family, block: bytes) -> list[str]:

@@ -26,6 +26,7 @@ from policy.prefix import (
     PathIdNlri,
     PrefixError,
     PrefixLengthError,
+    UnroutableError,
     split,
     split_with_ids,
 )
@@ -153,11 +154,14 @@ def prefixes(part: int, afi: Afi, block: bytes, value: bytes = b"") -> list[Nlri
         value: of the attribute that holds the block, if it is one.
 
     Raises:
+        UnroutableError: some lead nowhere, and the others can be taken (RFC 4271 §6.3).
         UpdateMessageError: no prefix can be read from it (RFC 7606 §5.3): what cannot be found
             cannot be withdrawn.
     """
     try:
         return split(afi, block)
+    except UnroutableError:
+        raise
     except PrefixError as error:
         raise _unreadable(part, error, value) from None
 
@@ -169,6 +173,8 @@ def prefixes_with_ids(part: int, afi: Afi, block: bytes, value: bytes = b"") -> 
     """
     try:
         return split_with_ids(afi, block)
+    except UnroutableError:
+        raise
     except PrefixError as error:
         raise _unreadable(part, error, value) from None
 

@@ -95,6 +95,7 @@ class Error(StrEnum):
     NEXT_HOP_LENGTH = "a next hop of a wrong length"
     PREFIX_LENGTH = "a prefix length above the family's"
     PREFIX_CUT = "a prefix is cut off"
+    UNROUTABLE = "a prefix of multicast, loopback, link-local addresses or network 0"
     NLRI_MALFORMED = "the inside of an NLRI of another family is malformed"
     NLRI_TYPE = "an NLRI of a type that is not defined"
     UNSPECIFIED = "the unspecified address"
@@ -270,6 +271,7 @@ ROWS: tuple[Row, ...] = (
     *_resets(Part.FIELDS, _S.MALFORMED_ATTRIBUTE_LIST, "RFC 7606 §5.2", Error.HIDDEN_NLRI),
     *_resets(Part.WITHDRAWN_ROUTES, _S.INVALID_NETWORK_FIELD, "RFC 7606 §3 i, §5.3", *_PREFIXES),
     *_resets(Part.NLRI, _S.INVALID_NETWORK_FIELD, "RFC 7606 §3 j, §5.3", *_PREFIXES),
+    *_rows(Part.NLRI, _D, "RFC 4271 §6.3", Error.UNROUTABLE),
     # The list of attributes.
     *_rows(Part.ATTRIBUTE_LIST, _W, "RFC 7606 §4", Error.HEADER_CUT),
     # No standard bounds it: what we could not send on with a path of our own in front is refused.
@@ -338,6 +340,7 @@ ROWS: tuple[Row, ...] = (
     ),
     *_rows(_A.MP_REACH_NLRI, _W, "RFC 7606 §2, RFC 8955 §10", Error.NLRI_MALFORMED),
     *_rows(_A.MP_REACH_NLRI, _D, "RFC 7606 §5.4", Error.NLRI_TYPE),
+    *_rows(_A.MP_REACH_NLRI, _D, "RFC 4271 §6.3", Error.UNROUTABLE),
     *_rows(
         _A.MP_REACH_NLRI,
         _E,

@@ -12,12 +12,15 @@ from fsm.family import IPV4_UNICAST, Afi
 from policy.prefix import (
     ID_LENGTH,
     WIDTH,
+    Nlri,
     PrefixError,
+    UnroutableError,
     address_of,
     afi_of_address,
     canonical,
     covers,
     host_prefix,
+    is_routable,
     pack,
     parse_prefix,
     show,
@@ -49,6 +52,58 @@ def test_split_takes_only_the_given_range(data: st.DataObject, afi: Afi) -> None
     prefixes = data.draw(st.lists(nlris(afi)))
     block = b"".join(prefixes)
     assert split(afi, b"\x21\x22" + block + b"\x18\x0a", 2, 2 + len(block)) == prefixes
+
+
+@st.composite
+def any_nlri(draw: st.DrawFn, afi: Afi) -> Nlri:
+    """Draw canonical prefixes, of which many lead nowhere."""
+    size = WIDTH[afi] // 8
+    head = draw(st.sampled_from(["", "00", "7f", "e0", "fe8000", "ff"]))
+    octets = bytes.fromhex(head) + draw(st.binary(min_size=size, max_size=size))
+    small = draw(st.integers(0, 2)).to_bytes(size, "big")
+    return pack(afi, draw(st.sampled_from([octets, small])), draw(st.integers(0, size * 8)))
+
+
+@given(data=st.data(), afi=AFIS, has_ids=st.booleans())
+def test_prefixes_that_lead_nowhere_are_set_aside(
+    data: st.DataObject, afi: Afi, has_ids: bool
+) -> None:
+    """RFC 4271 §6.3."""
+    prefixes = data.draw(st.lists(any_nlri(afi), min_size=1))
+    keys = [n.to_bytes(4, "big") + each if has_ids else each for n, each in enumerate(prefixes)]
+    good = [key for key, each in zip(keys, prefixes, strict=True) if is_routable(afi, each)]
+    bad = [key for key in keys if key not in good]
+    cut = split_with_ids if has_ids else split
+    if not bad:
+        assert cut(afi, b"".join(keys)) == good
+        return
+    with pytest.raises(UnroutableError) as raised:
+        cut(afi, b"".join(keys))
+    assert (raised.value.routable, raised.value.unroutable) == (good, bad)
+
+
+@given(data=st.data(), afi=AFIS)
+def test_what_leads_nowhere_agrees_with_the_registry(data: st.DataObject, afi: Afi) -> None:
+    """As the standard library has it of the address, and of a prefix that is no wider."""
+    prefix = data.draw(any_nlri(afi))
+    network = ip_network(show(afi, prefix))
+    wide = {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4"}
+    narrow = {"ff00::/8", "fe80::/10", "::1/128", "::/128"}
+    nowhere = map(ip_network, wide if afi is Afi.IPV4 else narrow)
+    assert is_routable(afi, prefix) is not any(network.subnet_of(each) for each in nowhere)  # type: ignore[arg-type]  # one family
+
+
+ODD = """
+0.0.0.0/0 0.0.0.0/1 128.0.0.0/1 126.0.0.0/7 240.0.0.0/4 169.254.0.0/16
+::/0 ::/96 fc00::/7 fec0::/10 fe00::/7 ::ffff:0.0.0.0/96 64:ff9b::/96
+"""
+
+
+@pytest.mark.parametrize("text", ODD.split())
+def test_what_is_odd_may_be_routed_all_the_same(text: str) -> None:
+    """Defaults in halves, private use, and what some networks have made of reserved addresses."""
+    afi, prefix = parse_prefix(text)
+    assert split(afi, prefix) == [prefix]
 
 
 @given(block=st.binary(max_size=60), afi=AFIS)

@@ -382,7 +382,27 @@ def _of_relayed(sender: Sender) -> Iterator[tuple[tuple[int, Error], Case]]:
             yield (code, error), Case(sender, classic(sender, whole + sender.base()))
 
 
-_SPECIAL = dict([*_of_list(EXTERNAL), *_of_message(EXTERNAL), *_of_relayed(EXTERNAL)])
+def _of_nowhere(sender: Sender) -> Iterator[tuple[tuple[int, Error], Case]]:
+    """Write the cases of prefixes that lead nowhere, on both sides of the affected one."""
+    nowhere = packed("224.0.0.0/8"), packed("127.0.0.0/8")
+    four = packed(sender.affected).join(nowhere)
+    yield (
+        (Part.NLRI, E.UNROUTABLE),
+        Case(sender, framed(body(b"", sender.base(), four))),
+    )
+    six = packed(sender.affected6).join((packed("ff00::/8"), packed("fe80::/64")))
+    told = reach(six, _NEXT_HOP_6) + sender.base(classic=False)
+    yield (A.MP_REACH_NLRI, E.UNROUTABLE), Case(sender, framed(body(b"", told)), six=True)
+
+
+_SPECIAL = dict(
+    [
+        *_of_list(EXTERNAL),
+        *_of_message(EXTERNAL),
+        *_of_relayed(EXTERNAL),
+        *_of_nowhere(EXTERNAL),
+    ]
+)
 
 
 def case_of(row: Row) -> Case:

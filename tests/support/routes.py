@@ -18,7 +18,7 @@ from policy.attributes import (
     tlv,
 )
 from policy.path import Hop, NextHop, Path, PeerType, Source, SourceKind
-from policy.prefix import WIDTH, Nlri, pack, parse_prefix
+from policy.prefix import WIDTH, Nlri, is_routable, pack, parse_prefix
 from policy.ranking import DEFAULT_OPTIONS, DecisionOptions, rank
 
 
@@ -150,11 +150,18 @@ def route(
 
 @st.composite
 def nlris(draw: st.DrawFn, afi: Afi = Afi.IPV4, within: int | None = None) -> Nlri:
-    """Draw canonical prefixes; ``within`` bounds the variety of addresses, so that some overlap."""
+    """Draw canonical prefixes that lead somewhere.
+
+    Args:
+        draw: of hypothesis.
+        afi: their family.
+        within: bounds the variety of addresses, so that some overlap.
+    """
     width = WIDTH[afi]
     length = draw(st.integers(0, width))
     if within is None:
         octets = draw(st.binary(min_size=width // 8, max_size=width // 8))
     else:
         octets = bytes(draw(st.integers(0, within)) for _ in range(4)).ljust(width // 8, b"\0")
-    return pack(afi, octets, length)
+    found = pack(afi, octets, length)
+    return found if is_routable(afi, found) else pack(afi, b"\x20" + octets[1:], length)

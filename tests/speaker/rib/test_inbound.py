@@ -21,7 +21,7 @@ from speaker.rib.inbound import REASONS
 from speaker.rib.loc_rib import LocRib
 from speaker.wire.framing import HEADER_LENGTH
 from speaker.wire.update import Packer, end_of_rib, pack_withdrawals
-from speaker.wire.verdicts import Verdict
+from speaker.wire.verdicts import Error, Part, Verdict
 from tests.support.builders import (
     OUR_ADDRESS,
     OUR_AS,
@@ -126,6 +126,40 @@ def test_host_bits_make_no_other_prefix() -> None:
     assert set(session.held()) == {nlri("10.1.240.0/20")}
     session.inbound.learn(body(bytes((20, 10, 1, 0xF1))))
     assert session.held() == {}
+
+
+NOWHERE, NOWHERE6 = nlri("224.0.0.0/8"), nlri("fe80::/64")
+
+
+def test_prefixes_that_lead_nowhere_are_left_out_and_the_others_taken() -> None:
+    """RFC 4271 §6.3: what is semantically incorrect is logged and ignored."""
+    session = Session()
+    learn = session.inbound.learn
+    for _ in range(2):
+        told = learn(body(b"", GOOD, NOWHERE + ONE + nlri("127.0.0.0/8")))
+        assert [(fault.attribute, fault.verdict) for fault in told] == [
+            (Part.NLRI, Verdict.DISCARD)
+        ]
+        assert told[0].what.startswith("224.0.0.0/8 and 1 more is a prefix of multicast")
+        told = learn(body(b"", reach(ONE6 + NOWHERE6, GLOBAL) + GOOD6))
+        assert [fault.attribute for fault in told] == [Attribute.MP_REACH_NLRI]
+    assert (set(session.held()), set(session.held(IPV6_UNICAST))) == ({ONE}, {ONE6})
+    assert session.inbound.refusals == {Error.UNROUTABLE.value: 6}
+    refusals = session.tables[IPV4_UNICAST].refusals
+    assert refusals[NOWHERE] == Error.UNROUTABLE.value
+    assert learn(body(NOWHERE + ONE)) == learn(body(b"", unreach(ONE6 + NOWHERE6))) == ()
+    assert session.held() == session.held(IPV6_UNICAST) == {}
+    assert NOWHERE not in refusals
+
+
+def test_a_prefix_that_leads_nowhere_does_not_hide_what_else_is_wrong() -> None:
+    session = Session()
+    session.inbound.learn(body(b"", GOOD, ONE))
+    told = session.inbound.learn(body(b"", BAD_ORIGIN, ONE + NOWHERE))
+    assert [fault.verdict for fault in told] == [Verdict.WITHDRAW, Verdict.DISCARD]
+    assert session.held() == {}
+    with pytest.raises(UpdateMessageError):
+        session.inbound.learn(body(b"", GOOD, NOWHERE + b"\x21" + bytes(5)))
 
 
 def test_treat_as_withdraw_takes_exactly_the_prefixes_of_the_message() -> None:
@@ -536,6 +570,19 @@ def test_identifiers_stand_before_the_prefixes_of_all_four_fields() -> None:
     learn(body(key(2, ONE), GOOD6 + unreach(key(2, ONE6)), b""))
     assert set(four.best) == {TWO}
     assert set(six.best) == set()
+
+
+def test_prefixes_that_lead_nowhere_are_left_out_behind_their_identifiers() -> None:
+    session = Session(several=BOTH)
+    learn = session.inbound.learn
+    [four] = learn(body(b"", GOOD, key(0xE0000000, ONE) + key(1, NOWHERE)))
+    [six] = learn(body(b"", reach(key(2, NOWHERE6, ONE6), GLOBAL) + GOOD6))
+    assert four.what.startswith("224.0.0.0/8 is ")
+    assert six.what.startswith("fe80::/64 is ")
+    assert set(session.loc_ribs[IPV4_UNICAST].best) == {ONE}
+    assert set(session.loc_ribs[IPV6_UNICAST].best) == {ONE6}
+    assert learn(body(key(1, NOWHERE) + key(0xE0000000, ONE))) == ()
+    assert set(session.loc_ribs[IPV4_UNICAST].best) == set()
 
 
 def test_ipv4_prefixes_in_mp_reach_have_identifiers_too() -> None:

@@ -32,6 +32,10 @@ def test_identifiers_are_left_out() -> None:
     assert affected(body(b"", reach(one + SIX, HOP)), {IPV6_UNICAST}) == ["2001:db8::/32"]
 
 
+def test_prefixes_that_lead_nowhere_stand_first() -> None:
+    assert affected(body(b"", BAD, FOUR + packed("224.0.0.0/8"))) == ["224.0.0.0/8", "10.1.0.0/16"]
+
+
 def test_relayed_routes_are_named_in_words() -> None:
     vpn = NAMES["ipv4-vpn"]
     block = relayed.vpn(FOUR) + relayed.vpn(GONE)
