@@ -125,6 +125,11 @@ class Source:
         self.weight = weight
         self.rears: dict[int, bytes] = {}
 
+    def renumber(self, router_id: int) -> None:
+        """Take another BGP Identifier for the paths that are ranked from now on."""
+        self.router_id = router_id
+        self.rears = {}
+
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {self.kind.value})"
 

@@ -105,6 +105,11 @@ def _rear(source: Source, cost: int, originator: int | None = None, clusters: in
     )
 
 
+def ranked_by(path: Path) -> bytes:
+    """Give the identifier in a path's rank, 4 octets: its ORIGINATOR_ID or the peer's of then."""
+    return path.rank[BEFORE_COST : BEFORE_COST + 4]
+
+
 def is_stale(attributes: PathAttributes) -> bool:
     """Tell whether a route is a last resort, since whoever told it is gone (RFC 9494 §4.3)."""
     # Almost no route is, and a search is cheaper than a walk.

@@ -6,7 +6,8 @@ When it ends, its Adj-RIBs-In are handed back to be emptied in slices, so that a
 routes does not stop the router by dying.
 
 Of a peer that restarts gracefully only the way out ends (`hang_up`): the tables stay, and the next
-session's exchange takes them over, with what was interned for them (`speaker.restarts`).
+session's exchange takes them over, with what was interned for them (`speaker.restarts`). A peer
+with another BGP Identifier is the same peer: only what it tells anew is ranked by that one.
 
 A peer that tells everything again between two markers has what it left out withdrawn, in slices
 too; where the second marker does not come, a timer stands for it.
@@ -126,6 +127,9 @@ class Exchange:
         self._loc_ribs = tables.loc_ribs_of(plan)
         self.source = session_rules.source(plan, negotiated, tables.options)
         if former is not None and _is_alike(former.source, self.source):
+            # It may have another BGP Identifier, by which what is told from now on is ranked and
+            # reflected; what is kept stays as it is until it is told again, or swept.
+            former.source.renumber(self.source.router_id)
             self.source = former.source
         elif former is not None:
             # Somebody else answers there now; what the one before told is not his.
@@ -175,7 +179,11 @@ class Exchange:
             self.plan, self.negotiated, self.source, tables.router_id, self.own_end
         )
 
-        if former is not None and former.inbound.table.intake == intake:
+        if (
+            former is not None
+            and former.inbound.table.intake == intake
+            and former.negotiated.peer_router_id == self.negotiated.peer_router_id
+        ):
             # The same octets mean the same, and what is told again is the very path it was.
             return former.inbound.table
         unicast = [rib for family, rib in self._loc_ribs.items() if family not in RELAYED]
@@ -457,11 +465,14 @@ class Exchange:
 
 
 def _is_alike(former: Source, source: Source) -> bool:
-    """Tell whether paths of one source rank and travel as those of the other."""
+    """Tell whether paths of one source may go on as those of the other.
+
+    The BGP Identifier is not asked for: RFC 4724 §4.2 does not tie routes to it, and whether a
+    router that restarts went on forwarding says the F bit.
+    """
     return (
         former.peer_type,
         former.asn,
-        former.router_id,
         former.address,
         former.tells_several,
-    ) == (source.peer_type, source.asn, source.router_id, source.address, source.tells_several)
+    ) == (source.peer_type, source.asn, source.address, source.tells_several)

@@ -15,7 +15,7 @@ from policy.attributes import Attribute, Origin
 from policy.decision import Reason, explain
 from policy.path import Path
 from policy.prefix import Nlri, show_address
-from policy.ranking import BEFORE_MED, DEFAULT_LOCAL_PREF
+from policy.ranking import BEFORE_MED, DEFAULT_LOCAL_PREF, ranked_by
 from speaker.inquiry.answer import Because
 from speaker.inquiry.reasons import Choice
 from speaker.rib.loc_rib import LocRib
@@ -79,12 +79,6 @@ def _aigp(path: Path) -> str:
     return "none" if told is None else str(told + path.next_hop.cost)
 
 
-def _router_id(path: Path) -> str:
-    originator = path.attributes.originator_id if path.source.is_internal else None
-    number = path.source.router_id if originator is None else originator
-    return show_address(number.to_bytes(4, "big"))
-
-
 _VALUES: dict[Reason, Callable[[Path], str]] = {
     Reason.PREFERENCE: lambda path: str(path.preference),
     Reason.LOCAL_PREF: _local_pref,
@@ -93,7 +87,7 @@ _VALUES: dict[Reason, Callable[[Path], str]] = {
     Reason.ORIGIN: lambda path: Origin(path.attributes.origin).name,
     Reason.MED: lambda path: str(path.attributes.med or 0),
     Reason.COST: lambda path: str(path.next_hop.cost),
-    Reason.ROUTER_ID: _router_id,
+    Reason.ROUTER_ID: lambda path: show_address(ranked_by(path)),
     Reason.CLUSTER_LIST: lambda path: str(len(path.attributes.cluster_list)),
     Reason.ADDRESS: lambda path: show_address(path.source.address) if path.source.address else "",
 }

@@ -45,6 +45,22 @@ def test_each_kind_of_peer_restarts_and_nothing_is_lost() -> None:
             assert (kind, lost(told), removed(watches)) == (kind, {}, {})
 
 
+def test_a_peer_that_comes_back_with_another_identifier_loses_nothing() -> None:
+    with ring((BIRD, OTHER)) as found:
+        node = found.node(BIRD)
+        path = node.home / "bird.conf"
+        text = path.read_text(encoding="utf-8")
+        [before] = re.findall("router id (.*);", text)
+        path.write_text(text.replace(f"router id {before};", "router id 9.9.9.9;"))
+        flows = found.flows((BIRD, OTHER))
+        with watched(found.wren, found.node(OTHER)) as watches, flowing(flows) as counts:
+            with killed(node):
+                becomes("Wren has lost BIRD", partial(is_up, found, BIRD), wanted=False)
+            found.is_settled()
+        assert found.peer(BIRD)["negotiated"]["routerID"] == "9.9.9.9" != before
+        assert (lost(counts), removed(watches)) == ({}, {})
+
+
 def is_up(found: Star, kind: str) -> bool:
     """Tell whether Wren's IPv4 session with a peer is up."""
     return bool(found.wren.sessions().get(found.there(kind)))

@@ -18,6 +18,7 @@ from fsm.notifications import Cease, Code, Notification, hard_reset
 from policy.filters import Action, Rule
 from policy.operations import SetLocalPref
 from speaker.config.plan import RestartMode
+from speaker.inquiry.inquiry import why
 from speaker.speaker import Speaker
 from tests.support.routers import AS, Town, best, home, is_up, on_uvloop, peer_at, until
 from tests.support.scripted_peer import ScriptedPeer, end_of_rib, notification, route_refresh
@@ -91,6 +92,79 @@ async def test_what_a_peer_tells_again_unchanged_is_no_change_to_anybody() -> No
         await two.until(lambda: len(two.table) == 1)
         assert set(two.table) == {ROUTES[0]}
         assert (two.announced, two.withdrawn) == (heard, 1)
+
+
+FIRST, MIDDLE, LAST = "1.1.1.1", "2.2.2.2", "3.3.3.3"
+
+
+@on_uvloop
+async def test_a_peer_with_another_identifier_tells_its_routes_again_as_ever() -> None:
+    """RFC 4724 §4.2 does not ask for the BGP Identifier; which of two routes is better does."""
+    async with Town() as town:
+        router = await router_for_two(town)
+        one = await town.join(11, more=GRACEFUL, router_id=FIRST)
+        two = await town.join(12, router_id=MIDDLE)
+        one.announce(*ROUTES)
+        await two.until(lambda: len(two.table) == 2)
+        two.announce(ROUTES[0], "10.3.0.0/16")
+        await until(lambda: len(best(router)) == 3)
+        await lose(router, one)
+        one = await town.join(11, more=GRACEFUL, router_id=LAST)
+        # Nothing was told yet, and a route that comes meanwhile changes nothing of it.
+        two.announce("10.4.0.0/16")
+        await until(lambda: "10.4.0.0/16" in best(router))
+        assert tellers(router)[ROUTES[0]] == tellers(router)[ROUTES[1]] == home(11)
+        assert f"({MIDDLE} against {FIRST})" in str(why(router, ROUTES[0]))
+        assert two.withdrawn == 0
+        one.announce(ROUTES[0])
+        await until(lambda: tellers(router)[ROUTES[0]] == home(12))
+        assert f"({LAST} against {MIDDLE})" in str(why(router, ROUTES[0]))
+        one.send(end_of_rib())
+        await until(lambda: ROUTES[1] not in best(router))
+        assert tellers(router)[ROUTES[0]] == home(12)
+
+
+@on_uvloop
+async def test_a_peer_whose_identifier_loses_no_tie_keeps_its_place() -> None:
+    async with Town() as town:
+        router = await router_for_two(town)
+        one = await town.join(11, more=GRACEFUL, router_id=LAST)
+        two = await town.join(12, router_id=MIDDLE)
+        two.announce(ROUTES[0])
+        one.announce(*ROUTES)
+        await two.until(lambda: ROUTES[1] in two.table)
+        assert tellers(router)[ROUTES[0]] == home(12)
+        await lose(router, one)
+        one = await town.join(11, more=GRACEFUL, router_id=FIRST)
+        one.announce(*ROUTES)
+        one.send(end_of_rib())
+        await until(lambda: tellers(router)[ROUTES[0]] == home(11))
+        await until(lambda: not peer_at(router, 11).restarts.helper.waits)
+        assert two.withdrawn == 0
+        assert set(best(router)) == set(ROUTES)
+
+
+@on_uvloop
+async def test_a_route_that_is_reflected_names_the_identifier_under_which_it_was_told() -> None:
+    """RFC 4456 §8."""
+    async with Town() as town:
+        plan = town.plan_for_strangers(2, asn=AS, keys={"routeReflectorClient": "on"})
+        router = await town.run(plan)
+        one = await town.join(11, asn=AS, more=GRACEFUL, router_id=FIRST)
+        two = await town.join(12, asn=AS)
+        one.announce(*ROUTES, path=(), local_pref=100)
+        await two.until(lambda: {each.originator_id for each in two.table.values()} == {FIRST})
+        assert len(two.table) == 2
+        await lose(router, one)
+        one = await town.join(11, asn=AS, more=GRACEFUL, router_id=LAST)
+        one.announce(ROUTES[0], path=(), local_pref=100)
+        await two.until(lambda: two.table[ROUTES[0]].originator_id == LAST)
+        assert two.table[ROUTES[1]].originator_id == FIRST
+        one.announce(ROUTES[1], path=(), local_pref=100)
+        one.send(end_of_rib())
+        await two.until(lambda: two.table[ROUTES[1]].originator_id == LAST)
+        await until(lambda: not peer_at(router, 11).restarts.helper.waits)
+        assert two.withdrawn == 0
 
 
 @on_uvloop
