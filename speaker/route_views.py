@@ -54,11 +54,13 @@ class RouteViews:
             request: ``prefix``, ``peer``, ``all``, ``family`` and ``limit``, each optional.
 
         Raises:
-            ControlError: the prefix is none, or there is no such peer.
+            ControlError: the prefix is none, or the limit, or there is no such family.
         """
         asked_for = self._asked_for(request)
         words = bool(request.get("all"))
-        limit = int(request.get("limit") or 0)
+        limit = request.get("limit") or 0
+        if not isinstance(limit, int):
+            raise ControlError(f"{limit!r} is no number of routes")
         chunk: list[RouteView] = []
         count = 0
         for place, family, nlri in asked_for:
@@ -99,7 +101,7 @@ class RouteViews:
             yield _Place(network.loc_ribs, network.fib, network.table)
 
     def _asked_for(self, request: dict[str, Any]) -> Iterable[tuple[_Place, Family, Nlri]]:
-        text = request.get("prefix")
+        text = str(request.get("prefix") or "")
         if text:
             try:
                 afi, nlri = parse_prefix(text)
@@ -111,7 +113,7 @@ class RouteViews:
                 for family in place.loc_ribs
                 if family.afi == afi and family not in RELAYED
             ]
-        families = _families(request.get("family") or "")
+        families = _families(str(request.get("family") or ""))
         return (
             (place, family, nlri)
             for place in self._places()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,42 @@ async def test_the_control_socket_answers(tmp_path: Path) -> None:
 
 def _has(town: Town, count: int) -> bool:
     return sum(map(len, town.routers[0].loc_ribs.values())) == count
+
+
+@on_both_loops
+async def test_whatever_somebody_asks_who_may_only_look_is_answered(tmp_path: Path) -> None:
+    """What has no answer is a fault of ours, and a line in the log for each that asks."""
+    names = ("name", "prefix", "peer", "family", "all", "limit", "json", "kind", "asn", "put")
+    odd: tuple[Any, ...] = (
+        True,
+        0,
+        -1,
+        2**70,
+        1.5,
+        "",
+        "x",
+        "\0",
+        "\ud800",
+        "10.0.0.0/8",
+        "::/0",
+        [],
+        [1],
+        [[]],
+        {},
+    )
+    async with Town() as town:
+        house = House(town, tmp_path)
+        house.furnish(11, networks="10.1.0.0/16")
+        async with house.lived_in():
+            for command in sorted(LOOKS):
+                for name in (*names, "delete"):
+                    for value in odd:
+                        said = ""
+                        try:
+                            await house.ask(command, **{name: value})
+                        except ControlError as error:
+                            said = str(error)
+                        assert "without an answer" not in said, (command, name, value)
 
 
 @on_both_loops
