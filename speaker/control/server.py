@@ -292,10 +292,14 @@ def _listen(path: Path, access: Access) -> socket.socket:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear(path)
-        listening.bind(str(path))
-        if access.group is not None and path.stat().st_gid != access.group:
-            os.chown(path, -1, access.group)
-        path.chmod(access.mode)
+        # The mode is there from the first moment: by the name another file might be meant then.
+        mask = os.umask(0o777 & ~access.mode)
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(mask)
+        if access.group is not None and path.lstat().st_gid != access.group:
+            os.chown(path, -1, access.group, follow_symlinks=False)
         listening.listen()
     except OSError as error:
         listening.close()

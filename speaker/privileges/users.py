@@ -2,7 +2,7 @@
 
 Root owns what it made before; a directory is handed over only if it is plainly the daemon's: with
 few files and no directories in it, and none that others share. A file in it follows unless it has a
-second name: that one may be anywhere.
+second name: that one may be anywhere. From then on nobody else writes to the directory.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from speaker.errors import ConfigError
 
 _MOST_FILES = 16
 """A run directory has a few; one with more is something else."""
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 _LEAST_PARTS = 3
 """``/``, a directory and ours: nothing right below the root is handed over."""
@@ -148,11 +150,15 @@ def hand_over(run_dir: Path, uid: int, gid: int, *, socket_name: str = "") -> No
             "name another one with --run-dir",
         ) from None
     try:
+        _need_unshared(run_dir, directory)
         if os.fstat(directory).st_uid != uid:
             _need_idle(run_dir, directory, socket_name)
             _need_own(run_dir, directory, uid)
+        # As long as it is root's: of another one's it would take CAP_FOWNER.
+        if (mode := os.fstat(directory).st_mode) & _OTHERS_WRITE:
+            os.fchmod(directory, stat.S_IMODE(mode) & ~_OTHERS_WRITE)
+        if os.fstat(directory).st_uid != uid:
             os.fchown(directory, uid, gid)
-            os.fchmod(directory, os.fstat(directory).st_mode & ~(stat.S_IWGRP | stat.S_IWOTH))
         for name in os.listdir(directory):
             _give(directory, name, uid, gid)
     except OSError as error:
@@ -182,13 +188,21 @@ def _need_idle(run_dir: Path, directory: int, socket_name: str) -> None:
     )
 
 
+def _need_unshared(run_dir: Path, directory: int) -> None:
+    """Make sure that a directory is not one in which everybody keeps files, as in /tmp."""
+    if os.fstat(directory).st_mode & stat.S_ISVTX:
+        raise ConfigError(
+            f"the run directory {run_dir} is one that others share",
+            "name one for Wren alone with --run-dir",
+        )
+
+
 def _need_own(run_dir: Path, directory: int, uid: int) -> None:
     """Make sure that a directory is the daemon's alone."""
     found = os.fstat(directory)
     entries = list(os.scandir(directory))
     is_own = (
-        not found.st_mode & stat.S_ISVTX
-        and len(run_dir.resolve().parts) >= _LEAST_PARTS
+        len(run_dir.resolve().parts) >= _LEAST_PARTS
         and len(entries) <= _MOST_FILES
         and not any(entry.is_dir(follow_symlinks=False) for entry in entries)
     )

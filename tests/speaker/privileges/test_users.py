@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,43 @@ def test_a_run_directory_is_made_and_handed_over_with_its_files(tmp_path: Path) 
     # And back.
     hand_over(place, 0, 0)
     assert (owner(place), owner(state)) == ((0, 0), (0, 0))
+
+
+@needs_root
+def test_a_directory_of_a_pod_is_handed_over_with_the_rights_that_are_told(tmp_path: Path) -> None:
+    """Of root's rights a pod has those of the walk-through alone, and none to others' files."""
+    place = tmp_path / "wren"
+    place.mkdir()
+    place.chmod(0o777)
+    program = (
+        "import sys; from pathlib import Path; from speaker.privileges.users import hand_over\n"
+        "for _ in range(2): hand_over(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[2]))"
+    )
+    few = "-all,+chown,+setuid,+setgid,+setpcap"
+    rights = ["setpriv", f"--bounding-set={few}", f"--inh-caps={few}"]
+    argv = [*rights, sys.executable, "-c", program, str(place), str(NOBODY)]
+    subprocess.run(argv, check=True)
+    assert owner(place) == WHO
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+
+
+@needs_root
+def test_nobody_else_may_write_to_the_run_directory_of_root(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    hand_over(tmp_path, 0, 0)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+@needs_root
+def test_files_of_others_in_a_directory_that_all_share_stay_theirs(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    theirs = tmp_path / "theirs"
+    theirs.write_text("")
+    os.chown(theirs, *WHO)
+    with pytest.raises(ConfigError, match="is one that others share; name one"):
+        hand_over(tmp_path, 0, 0)
+    assert owner(theirs) == WHO
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
 
 
 @needs_root
