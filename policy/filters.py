@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
@@ -309,6 +310,12 @@ class Filter:
     def __repr__(self) -> str:
         return f"Filter({len(self.rules)} rules)"
 
+    def sibling(self) -> Filter:
+        """Give an equal filter that remembers paths of its own; nothing is compiled again."""
+        other = copy(self)
+        other._remembered, other._residues, other._scope = {}, {}, None
+        return other
+
     # hot: per batch
     def partition(self, nlris: list[Nlri], path: Path, scope: Scope) -> Partition:
         """Group the prefixes of one path by what is decided for them.
@@ -433,8 +440,28 @@ def by_verdict(decided: list[Verdict], nlris: list[Nlri]) -> Partition:
 
 
 def compile_filter(rules: Sequence[Rule]) -> Filter | None:
-    """Make a filter of rules; None where there are none, so that callers skip the question."""
-    return Filter(rules) if rules else None
+    """Make a filter of rules; None where there are none, so that callers skip the question.
+
+    Hundreds of sessions may have one chain of a thousand rules: those of one tuple are compiled
+    once, as long as they are among the last `KEPT`.
+    """
+    if not rules:
+        return None
+    known = _recent.get(id(rules))
+    if known is not None and known.rules is rules:
+        return known.sibling()
+    made = Filter(rules)
+    if made.rules is rules:  # a tuple
+        _recent[id(rules)] = made
+        if len(_recent) > KEPT:
+            _recent.pop(next(iter(_recent)))
+    return made
+
+
+KEPT = 64
+"""So many chains are kept compiled for the next session that has the very same."""
+
+_recent: dict[int, Filter] = {}
 
 
 def _reached(rules: Sequence[Rule]) -> Iterator[_Step]:

@@ -3,8 +3,9 @@
 What a rule says about prefixes is a `PrefixSet`: a union of boxes (all prefixes inside one network
 whose length lies between two bounds), or everything but that. `first_outside` tells whether one set
 is inside the union of others, and shows a prefix that is not. It is exact, also where several sets
-cover another one only together: it walks down from the whole address space, and where no network of
-any box lies below a place, nothing but the length makes a difference there.
+cover another one only together: it walks down from the whole address space, or from the only
+network of the set, and where no network of any box lies below a place, nothing but the length makes
+a difference there. `Nearby` picks the sets for which it is worth asking out of thousands.
 
 Slow, and meant for people who ask about their policies; routes are matched by `policy.matching`.
 """
@@ -58,6 +59,11 @@ class _Place(NamedTuple):
 
     def covers(self, other: _Place) -> bool:
         return self.length <= other.length and other.bits >> other.length - self.length == self.bits
+
+    def around(self) -> Iterator[_Place]:
+        """Give the larger networks that it is in."""
+        for length in range(self.length):
+            yield _Place(self.bits >> self.length - length, length)
 
     def halves(self) -> tuple[_Place, _Place]:
         return (
@@ -118,7 +124,9 @@ def first_outside(inner: PrefixSet, outer: Sequence[PrefixSet], width: int) -> N
     """
     wanted = _members(inner)
     near = tuple(each for each in map(_members, outer) if each.is_rest or each.is_near(wanted))
-    return _outside(_Place(0, 0), wanted, near, width)
+    # All that is in a single box is at its network or below.
+    start = wanted.boxes[0].place if _is_one_box(inner) else _Place(0, 0)
+    return _outside(start, wanted.at(start), tuple(each.at(start) for each in near), width)
 
 
 def is_empty(prefixes: PrefixSet, width: int) -> bool:
@@ -129,6 +137,42 @@ def is_empty(prefixes: PrefixSet, width: int) -> bool:
 def common_prefix(one: PrefixSet, other: PrefixSet, width: int) -> Nlri | None:
     """Give a prefix that is in both sets, if there is one."""
     return first_outside(one, (other.complement,), width)
+
+
+def _is_one_box(prefixes: PrefixSet) -> bool:
+    return len(prefixes.boxes) == 1 and not prefixes.is_rest
+
+
+class Nearby:
+    """Numbered sets, found by others that may have prefixes in common with them."""
+
+    def __init__(self) -> None:
+        self._every: list[int] = []
+        # Those that are no single box may be anywhere.
+        self._anywhere: list[int] = []
+        self._at: dict[_Place, list[int]] = {}
+        self._below: dict[_Place, list[int]] = {}
+
+    def add(self, number: int, prefixes: PrefixSet) -> None:
+        """Take a set in; numbers rise."""
+        self._every.append(number)
+        if not _is_one_box(prefixes):
+            self._anywhere.append(number)
+            return
+        place = _members(prefixes).boxes[0].place
+        self._at.setdefault(place, []).append(number)
+        for around in place.around():
+            self._below.setdefault(around, []).append(number)
+
+    def to(self, prefixes: PrefixSet) -> list[int]:
+        """Give the numbers of all sets but those that have no prefix in common with one."""
+        if not _is_one_box(prefixes):
+            return self._every
+        place = _members(prefixes).boxes[0].place
+        found = [*self._anywhere, *self._at.get(place, ()), *self._below.get(place, ())]
+        for around in place.around():
+            found += self._at.get(around, ())
+        return sorted(found)
 
 
 @lru_cache(maxsize=16384)

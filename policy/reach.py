@@ -19,10 +19,9 @@ the prefix condition (`PREFIX`), or as something that does not decide whether a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
-from functools import lru_cache
 
 from fsm.family import Afi
 from policy.communities import CommunityPattern, Wanted, is_meant
@@ -38,7 +37,15 @@ from policy.matching import (
 from policy.operations import local_pref_of, priority_of
 from policy.path import PeerType
 from policy.prefix import WIDTH, covers, show_address
-from policy.prefix_sets import EVERYTHING, NOTHING, Box, PrefixSet, first_outside, is_empty
+from policy.prefix_sets import (
+    EVERYTHING,
+    NOTHING,
+    Box,
+    Nearby,
+    PrefixSet,
+    first_outside,
+    is_empty,
+)
 from policy.ranking import DEFAULT_LOCAL_PREF
 
 PREFIX = frozenset({"cidr", "operator", "min_length", "max_length", "has_prefix_length"})
@@ -210,7 +217,6 @@ def implies(later: Rule, earlier: Rule) -> bool:
     return all(follows(later, earlier) for follows in _checks(earlier))
 
 
-@lru_cache(maxsize=16384)
 def _checks(earlier: Rule) -> tuple[Callable[[Rule, Rule], bool], ...]:
     """Give what a later rule must make hold."""
     return tuple(follows for names, follows in CONDITIONS.items() if _has(earlier, names[0]))
@@ -310,10 +316,37 @@ def settled(rule: Rule, setting: Setting) -> Rule:
     return rule
 
 
+class _Living:
+    """The rules before another one that may decide in its place."""
+
+    def __init__(self) -> None:
+        self._rules: dict[
+            int, tuple[Rule, PrefixSet, tuple[Callable[[Rule, Rule], bool], ...]]
+        ] = {}
+        self._nearby = Nearby()
+
+    def add(self, number: int, rule: Rule, prefixes: PrefixSet) -> None:
+        """Take the next rule in."""
+        self._rules[number] = rule, prefixes, _checks(rule)
+        self._nearby.add(number, prefixes)
+
+    def holding(self, rule: Rule, prefixes: PrefixSet) -> list[tuple[int, Rule, PrefixSet]]:
+        """Give those whose conditions but the one on the prefix hold wherever a rule does."""
+        found = []
+        for number in self._nearby.to(prefixes):
+            each, taken, checks = self._rules[number]
+            for follows in checks:
+                if not follows(rule, each):
+                    break
+            else:
+                found.append((number, each, taken))
+        return found
+
+
 def dead_rules(rules: Sequence[Rule], setting: Setting) -> list[Dead]:
     """Find the rules of a chain that never decide, in their order."""
     found: list[Dead] = []
-    living: list[tuple[int, Rule, PrefixSet]] = []
+    living = _Living()
     for number, written in enumerate(rules):
         never = why_never(written, setting)
         if never is not None:
@@ -322,7 +355,7 @@ def dead_rules(rules: Sequence[Rule], setting: Setting) -> list[Dead]:
         rule, prefixes = settled(written, setting), prefixes_of(written)
         dead = _dead(number, rule, prefixes, living, WIDTH[setting.afi])
         if dead is None:
-            living.append((number, rule, prefixes))
+            living.add(number, rule, prefixes)
         else:
             found.append(dead)
     return found
@@ -332,11 +365,11 @@ def _dead(
     number: int,
     rule: Rule,
     prefixes: PrefixSet,
-    living: Iterable[tuple[int, Rule, PrefixSet]],
+    living: _Living,
     width: int,
 ) -> Dead | None:
     """Find what decides in the place of a rule, if something always does."""
-    holding = [(n, each, taken) for n, each, taken in living if implies(rule, each)]
+    holding = living.holding(rule, prefixes)
     if first_outside(prefixes, [taken for _, _, taken in holding], width) is not None:
         return None
     for n, each, taken in holding:

@@ -2,15 +2,14 @@
 
 `PlacedRule` is a rule of a resource, `Use` a chain that a session asks for one direction and family
 together with what is known of the session (`policy.reach.Setting`). `uses_of` gathers them from the
-plans of nodes; sessions that are alike use a chain once.
+plans of nodes; sessions that are alike use a chain once. `Chains` answers for chains that many use.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias
 
@@ -31,9 +30,9 @@ from speaker.config.store import Resources
 AnyFilter: TypeAlias = BGPFilter | RoutePolicy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlacedRule:
-    """A rule and where it is written.
+    """A rule and where it is written; `Chains` makes it once, and it is compared by identity.
 
     Attributes:
         field: the chain of the resource, ``importV4``.
@@ -91,15 +90,6 @@ class Use:
     peer_asn: int
     is_plain: bool
 
-    def chain(self, resources: Resources) -> list[PlacedRule]:
-        """Give all rules, in the order in which they are tried; of a filter named twice once."""
-        direction, afi, known = self.setting.direction, self.setting.afi, filters_of(resources)
-        return [
-            rule
-            for name in dict.fromkeys(self.filters)
-            for rule in placed_rules(known[name], direction, afi)
-        ]
-
 
 def uses_of(plans: Iterable[Plan]) -> list[Use]:
     """Gather the chains of all sessions that come from a BGPPeer, each kind once."""
@@ -114,6 +104,7 @@ def uses_of(plans: Iterable[Plan]) -> list[Use]:
 def _uses(peer: PeerPlan, *, is_plain: bool) -> Iterable[Use]:
     begins_with_peer = (
         peer.enforce_first_as
+        and any(rule.as_path_prefix for _, rules in peer.import_rules for rule in rules)
         and not (peer.is_internal or peer.range)
         and peer.role is not Role.ROUTE_SERVER_CLIENT
     )
@@ -140,30 +131,65 @@ def _address_that_matters(peer: PeerPlan) -> bytes:
     return ip_address(peer.address).packed if asks and not peer.range else b""
 
 
-def dead_in(chain: Sequence[PlacedRule], setting: Setting) -> dict[PlacedRule, Dead]:
-    """Find the rules of a chain that never decide."""
-    found = _dead_rules(tuple(placed.rule for placed in chain), setting)
-    return {chain[dead.number]: dead for dead in found}
+class Chains:
+    """The chains of uses, each put together and looked at once, however many sessions ask it.
+
+    Args:
+        resources: in which the filters are.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self.filters = filters_of(resources)
+        self._placed: dict[tuple[str, Direction, Afi], list[PlacedRule]] = {}
+        self._chains: dict[tuple[tuple[str, ...], Direction, Afi], list[PlacedRule]] = {}
+        self._dead: dict[tuple[tuple[str, ...], Setting], dict[PlacedRule, Dead]] = {}
+        self._overtaken: dict[tuple[tuple[str, ...], Setting], dict[str, list[PlacedRule]]] = {}
+
+    def rules(self, name: str, direction: Direction, afi: Afi) -> list[PlacedRule]:
+        """Give the rules of one filter."""
+        key = name, direction, afi
+        if key not in self._placed:
+            self._placed[key] = placed_rules(self.filters[name], direction, afi)
+        return self._placed[key]
+
+    def of(self, filters: tuple[str, ...], setting: Setting) -> list[PlacedRule]:
+        """Give all rules, in the order in which they are tried; of a filter named twice once."""
+        key = filters, setting.direction, setting.afi
+        if key not in self._chains:
+            self._chains[key] = [
+                rule
+                for name in dict.fromkeys(filters)
+                for rule in self.rules(name, setting.direction, setting.afi)
+            ]
+        return self._chains[key]
+
+    def dead(self, filters: tuple[str, ...], setting: Setting) -> dict[PlacedRule, Dead]:
+        """Find the rules of a chain that never decide."""
+        key = filters, setting
+        if key not in self._dead:
+            chain = self.of(filters, setting)
+            found = dead_rules([placed.rule for placed in chain], setting)
+            self._dead[key] = {chain[dead.number]: dead for dead in found}
+        return self._dead[key]
+
+    def overtaken(self, filters: tuple[str, ...], setting: Setting) -> dict[str, list[PlacedRule]]:
+        """Give the filters of which no rule decides because of filters before, with what does."""
+        key = filters, setting
+        if key not in self._overtaken:
+            chain, dead = self.of(filters, setting), self.dead(filters, setting)
+            self._overtaken[key] = dict(_overtaken(chain, dead))
+        return self._overtaken[key]
 
 
-@lru_cache(maxsize=64)
-def _dead_rules(rules: tuple[Rule, ...], setting: Setting) -> list[Dead]:
-    """Look at each chain once: many ask."""
-    return dead_rules(rules, setting)
-
-
-def overtaken(
+def _overtaken(
     chain: Sequence[PlacedRule], dead: Mapping[PlacedRule, Dead]
-) -> dict[str, list[PlacedRule]]:
-    """Give the filters of which no rule decides because of filters before, with what does."""
-    found: dict[str, list[PlacedRule]] = {}
+) -> Iterator[tuple[str, list[PlacedRule]]]:
     for name in dict.fromkeys(placed.name for placed in chain):
         own = [placed for placed in chain if placed.name == name]
         deciding = {chain[by] for placed in own if placed in dead for by in dead[placed].by}
         others = sorted((each for each in deciding if each.name != name), key=str)
         if others and all(placed in dead for placed in own):
-            found[name] = others
-    return found
+            yield name, others
 
 
 def users(uses: Sequence[Use]) -> str:

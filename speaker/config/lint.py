@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from speaker.config.chains import uses_of
+from speaker.config.chains import Chains, uses_of
 from speaker.config.findings import Finding
 from speaker.config.peer_lint import lint_peers
 from speaker.config.plan import Plan
@@ -24,4 +24,5 @@ def lint(resources: Resources, plans: Iterable[Plan]) -> list[Finding]:
         plans: of nodes, made of them.
     """
     uses = uses_of(plans)
-    return [*lint_rules(resources, uses), *lint_peers(resources, uses)]
+    chains = Chains(resources)
+    return [*lint_rules(uses, chains), *lint_peers(resources, uses, chains)]

@@ -8,14 +8,14 @@ rule that rejects, and a filter with rules for one direction leaves the other op
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsm.family import Afi
 from policy.filters import Action, Direction
 from policy.path import PeerType
 from policy.reach import conditions_of
-from speaker.config.chains import PlacedRule, Use, dead_in, filters_of, overtaken, users
+from speaker.config.chains import AnyFilter, Chains, PlacedRule, Use, users
 from speaker.config.filters import chain_field
 from speaker.config.findings import Finding, Severity
 from speaker.config.kinds import Kind
@@ -24,23 +24,26 @@ from speaker.config.resources import BGPPeer
 from speaker.config.store import Resources
 
 
-def lint_peers(resources: Resources, uses: Sequence[Use]) -> Iterator[Finding]:
+def lint_peers(resources: Resources, uses: Sequence[Use], chains: Chains) -> Iterator[Finding]:
     """Look at all BGPPeers, and at filters that none of them names."""
     named: set[str] = set()
+    of_peer: dict[str, list[Use]] = {}
+    for use in uses:
+        of_peer.setdefault(use.peer, []).append(use)
     for peer in resources.peers.values():
         named.update(peer.spec.filters)
-        yield from _missing(resources, peer)
+        yield from _missing(chains.filters, peer)
         yield from _twice(peer)
-        yield from _open(resources, peer, [use for use in uses if use.peer == peer.name])
-    yield from _unused(resources, named)
-    yield from _allow_lists(resources, uses)
+        yield from _open(chains, peer, of_peer.get(peer.name, []))
+    yield from _unused(chains.filters, named)
+    yield from _allow_lists(chains, uses)
 
 
-def _missing(resources: Resources, peer: BGPPeer) -> Iterator[Finding]:
+def _missing(known: Mapping[str, AnyFilter], peer: BGPPeer) -> Iterator[Finding]:
     for number, name in enumerate(peer.spec.filters):
-        if name in filters_of(resources):
+        if name in known:
             continue
-        is_alone = not any(other in filters_of(resources) for other in peer.spec.filters)
+        is_alone = not any(other in known for other in peer.spec.filters)
         left = "no filter at all" if is_alone else "the other filters alone"
         yield _at_peer(
             Severity.ERROR,
@@ -50,7 +53,7 @@ def _missing(resources: Resources, peer: BGPPeer) -> Iterator[Finding]:
             f"there is no filter {name}",
             f"it is left out, as in Calico, and the session comes up with {left}: on import what no"
             " rule decides is accepted",
-            f"create it, or correct the name{did_you_mean(name, filters_of(resources))}",
+            f"create it, or correct the name{did_you_mean(name, known)}",
         )
 
 
@@ -69,19 +72,19 @@ def _twice(peer: BGPPeer) -> Iterator[Finding]:
             )
 
 
-def _open(resources: Resources, peer: BGPPeer, uses: Sequence[Use]) -> Iterator[Finding]:
+def _open(chains: Chains, peer: BGPPeer, uses: Sequence[Use]) -> Iterator[Finding]:
     """Find directions and families of a peer's sessions for which no rule is there."""
     field = ("spec", "filters") if peer.spec.filters else ("spec",)
     told: set[str] = set()
     for use in uses:
-        chain = use.chain(resources)
+        chain = chains.of(use.filters, use.setting)
         where = chain_field(use.setting.direction, use.setting.afi)
         if where in told:
             continue
         if not chain:
             found = _without_rules(peer, use, where, field)
         else:
-            found = _behind_another(peer, use, chain)
+            found = _behind_another(peer, use, chains)
         if found is not None:
             told.add(where)
             yield found
@@ -127,9 +130,9 @@ def _without_rules(peer: BGPPeer, use: Use, where: str, field: FieldPath) -> Fin
     )
 
 
-def _behind_another(peer: BGPPeer, use: Use, chain: Sequence[PlacedRule]) -> Finding | None:
+def _behind_another(peer: BGPPeer, use: Use, chains: Chains) -> Finding | None:
     """Find a filter whose rules are all dead because of the filters before it."""
-    for name, deciding in overtaken(chain, dead_in(chain, use.setting)).items():
+    for name, deciding in chains.overtaken(use.filters, use.setting).items():
         words = " and ".join(map(str, deciding))
         return _at_peer(
             Severity.WARNING,
@@ -143,8 +146,8 @@ def _behind_another(peer: BGPPeer, use: Use, chain: Sequence[PlacedRule]) -> Fin
     return None
 
 
-def _unused(resources: Resources, named: set[str]) -> Iterator[Finding]:
-    for name, bgp_filter in filters_of(resources).items():
+def _unused(known: Mapping[str, AnyFilter], named: set[str]) -> Iterator[Finding]:
+    for name, bgp_filter in known.items():
         if name not in named:
             yield Finding(
                 Severity.WARNING,
@@ -166,11 +169,11 @@ class _Seen:
     is_open: bool = True
 
 
-def _allow_lists(resources: Resources, uses: Sequence[Use]) -> Iterator[Finding]:
+def _allow_lists(chains: Chains, uses: Sequence[Use]) -> Iterator[Finding]:
     """Find import rules that accept what would be accepted without them."""
     last: dict[PlacedRule, _Seen] = {}
     for use in uses:
-        chain = use.chain(resources)
+        chain = chains.of(use.filters, use.setting)
         if use.setting.direction is not Direction.IMPORT or not chain:
             continue
         seen = last.setdefault(chain[-1], _Seen([]))

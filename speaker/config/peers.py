@@ -124,6 +124,7 @@ class _Planner:
         self._router_id = router_id
         self._conditions = conditions
         self._tables = dict(cluster.options_of(me.name).external_networks or ())
+        self._chains: dict[tuple[tuple[str, ...], Direction, Afi, bool], tuple[Rule, ...]] = {}
         self._rejects_invalid = cluster.options_of(me.name).reject_invalid is True
 
     def plan(self, peering: Peering) -> PeerPlan | None:
@@ -423,14 +424,26 @@ class _Planner:
         families: tuple[Family, ...],
         first: tuple[Rule, ...] = (),
     ) -> tuple[tuple[Family, tuple[Rule, ...]], ...]:
-        place_of = self._resources.rule_place
         # Filters speak of prefixes.
         unicast = (family for family in families if family not in RELAYED)
         chains = (
-            (family, (*first, *rules_of(filters, direction, family.afi, place_of)))
-            for family in unicast
+            (family, self._chain(filters, direction, family.afi, first)) for family in unicast
         )
         return tuple((family, rules) for family, rules in chains if rules)
+
+    def _chain(
+        self,
+        filters: list[BGPFilter | RoutePolicy],
+        direction: Direction,
+        afi: Afi,
+        first: tuple[Rule, ...],
+    ) -> tuple[Rule, ...]:
+        """Put the rules of filters together, once for all peers that have the same."""
+        key = (tuple(each.name for each in filters), direction, afi, bool(first))
+        if key not in self._chains:
+            rules = rules_of(filters, direction, afi, self._resources.rule_place)
+            self._chains[key] = (*first, *rules)
+        return self._chains[key]
 
 
 def _of_others(extensions: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -32,43 +32,39 @@ from policy.prefix import WIDTH
 from policy.prefix_sets import EVERYTHING, first_outside
 from policy.reach import Dead, Death, Setting, conditions_of, prefixes_of
 from speaker.config.chains import (
-    AnyFilter,
+    Chains,
     PlacedRule,
     Use,
-    dead_in,
-    filters_of,
-    overtaken,
-    placed_rules,
     users,
 )
 from speaker.config.findings import Finding, Severity
 from speaker.config.scalars import show_community
-from speaker.config.store import Resources
 
 
-def lint_rules(resources: Resources, uses: Sequence[Use]) -> Iterator[Finding]:
+def lint_rules(uses: Sequence[Use], chains: Chains) -> Iterator[Finding]:
     """Look at the rules of all filters."""
-    in_chains = _dead_in_all(resources, uses)
-    for bgp_filter in filters_of(resources).values():
+    in_chains = _dead_in_all(uses, chains)
+    for name in chains.filters:
         for direction in Direction:
             for afi in (Afi.IPV4, Afi.IPV6):
                 own = [
                     use
                     for use in uses
-                    if bgp_filter.name in use.filters
+                    if name in use.filters
                     and (use.setting.direction, use.setting.afi) == (direction, afi)
                 ]
-                yield from _lint_chain(bgp_filter, Setting(direction, afi), own, in_chains)
+                yield from _lint_chain(name, Setting(direction, afi), own, in_chains, chains)
 
 
 def _lint_chain(
-    bgp_filter: AnyFilter,
+    name: str,
     setting: Setting,
     uses: Sequence[Use],
     in_chains: Mapping[PlacedRule, Finding | None],
+    chains: Chains,
 ) -> Iterator[Finding]:
-    rules = placed_rules(bgp_filter, setting.direction, setting.afi)
-    dead = dead_in(rules, setting)
+    rules = chains.rules(name, setting.direction, setting.afi)
+    dead = chains.dead((name,), setting)
     for placed in rules:
         if placed in in_chains:
             found = in_chains[placed]
@@ -80,17 +76,16 @@ def _lint_chain(
             yield from _lint_rule(placed, setting, uses)
 
 
-def _dead_in_all(resources: Resources, uses: Sequence[Use]) -> dict[PlacedRule, Finding | None]:
+def _dead_in_all(uses: Sequence[Use], chains: Chains) -> dict[PlacedRule, Finding | None]:
     """Find the rules that are dead in every chain that they are part of.
 
     Nothing is said of one whose whole filter is (`speaker.config.peer_lint`).
     """
     found: dict[PlacedRule, Finding | None] = {}
     living: set[PlacedRule] = set()
-    for use in uses:
-        chain = use.chain(resources)
-        dead = dead_in(chain, use.setting)
-        silent = overtaken(chain, dead)
+    for filters, setting in dict.fromkeys((use.filters, use.setting) for use in uses):
+        chain, dead = chains.of(filters, setting), chains.dead(filters, setting)
+        silent = chains.overtaken(filters, setting)
         living.update(placed for placed in chain if placed not in dead)
         for placed, each in dead.items():
             if found.get(placed) is None:

@@ -12,6 +12,7 @@ from fsm.family import Afi
 from policy.as_path_regex import AsPathRegex
 from policy.communities import CommunityPattern
 from policy.filters import (
+    KEPT,
     NO_MATCH,
     Action,
     Direction,
@@ -293,6 +294,22 @@ def test_more_paths_than_are_remembered_do_no_harm() -> None:
     paths = [route(communities=[number % 2]) for number in range(Filter.REMEMBERED + 2)]
     verdicts = [chain.partition(PREFIXES, path, EXPORT)[0][0].accepted for path in paths]
     assert verdicts == [number % 2 == 1 for number in range(len(paths))]
+
+
+def test_the_same_rules_are_compiled_once_and_each_filter_remembers_its_own_paths() -> None:
+    rules = (accept(**inside("10.0.0.0/16"), as_path_prefix=(7,)), reject())
+    one, other = compile_filter(rules), compile_filter(rules)
+    assert one is not None
+    assert other is not None
+    assert one is not other
+    assert one == other == Filter(rules)
+    # The verdicts are those that were compiled, whoever is asked.
+    for path in (route(path=[7]), route(path=[8])):
+        answers = [each.partition(PREFIXES, path, EXPORT) for each in (one, other, one)]
+        assert answers[0] == answers[1] == answers[2]
+    for _ in range(KEPT + 1):
+        compile_filter((*rules,))
+    assert compile_filter(rules) == one
 
 
 def test_filters_compare_by_the_content_of_their_rules() -> None:

@@ -12,6 +12,7 @@ from policy.prefix_sets import (
     EVERYTHING,
     NOTHING,
     Box,
+    Nearby,
     PrefixSet,
     common_prefix,
     first_outside,
@@ -55,6 +56,33 @@ def test_what_sets_have_in_common_is_in_both(one: PrefixSet, other: PrefixSet) -
     found = common_prefix(one, other, WIDTH)
     assert found in both if both else found is None
     assert is_empty(one, WIDTH) is not any(has(one, each) for each in WORLD)
+
+
+@given(sets, st.lists(sets, max_size=6))
+def test_nearby_are_at_least_the_sets_that_have_a_prefix_in_common(
+    one: PrefixSet, others: list[PrefixSet]
+) -> None:
+    nearby = Nearby()
+    for number, other in enumerate(others):
+        nearby.add(number, other)
+    common = {
+        number
+        for number, other in enumerate(others)
+        if any(has(one, each) and has(other, each) for each in WORLD)
+    }
+    found = nearby.to(one)
+    assert common <= set(found)
+    assert found == sorted(set(found))
+
+
+def test_networks_that_are_apart_are_not_nearby() -> None:
+    nearby = Nearby()
+    for number, text in enumerate(("10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "11.0.0.0/8")):
+        nearby.add(number, inside(text, 0, 32))
+    nearby.add(4, EVERYTHING)
+    assert nearby.to(inside("10.1.0.0/16", 0, 32)) == [0, 1, 2, 4]
+    assert nearby.to(inside("11.1.0.0/16", 0, 32)) == [3, 4]
+    assert nearby.to(EVERYTHING) == [0, 1, 2, 3, 4]
 
 
 def inside(text: str, low: int, high: int) -> PrefixSet:

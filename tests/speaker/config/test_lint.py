@@ -249,3 +249,14 @@ def test_another_family_of_a_session_stays_open() -> None:
         ("warning", "open-import", "tor spec.filters"),
         ("note", "export-by-default", "tor spec.filters"),
     ]
+
+
+def test_many_peers_with_one_long_chain_take_seconds_and_not_minutes() -> None:
+    rules = [
+        rule("Reject", f"{20 + n % 100}.{n // 100}.0.0/16", communities={"values": [f"65000:{n}"]})
+        for n in range(1000)
+    ]
+    plain = settings(annotations={"wren.bgp/policy": "plain"})
+    peers = [tor("f", asn=65001 + n, name=f"p{n}", peerIP=f"10.0.0.{n + 2}") for n in range(200)]
+    whole = chain("f", importV4=[*rules, rules[7], REJECT], exportV4=[*rules, REJECT])
+    assert found(NODE, plain, *peers, whole) == [("warning", "duplicate", "f spec.importV4.1000")]

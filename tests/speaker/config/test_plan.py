@@ -531,6 +531,21 @@ def test_policies_and_filters_are_one_chain() -> None:
     assert [rule.reason for rule in others] == ["", ""]
 
 
+def test_peers_with_the_same_filters_have_the_very_same_rules() -> None:
+    """So that a thousand rules are made, compared and compiled once for hundreds of peers."""
+    found = plan(
+        "r1",
+        node("r1", "10.0.0.1/24", asn=64512),
+        document("BGPFilter", "f", {"importV4": [{"action": "Reject"}]}),
+        *(
+            peer(f"p{n}", node="r1", peerIP=f"10.0.0.{n}", asNumber=65000 + n, filters=["f"])
+            for n in (2, 3)
+        ),
+    )
+    [[(_, one)], [(_, other)]] = [each.import_rules for each in found.peers.values()]
+    assert one is other
+
+
 def test_what_a_policy_says_becomes_rules() -> None:
     policy = document(
         "RoutePolicy",
