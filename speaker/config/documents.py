@@ -362,10 +362,17 @@ class Nodes:
 
 
 def _last_leaf(node: yaml.Node) -> yaml.Node:
-    """Find the last thing in a node whose end is known for sure."""
+    """Find the last thing in a node whose end is known for sure.
+
+    An alias stands for a node that begins before the one it is in, or is that one.
+    """
     while not getattr(node, "flow_style", True) and node.value:
-        last = node.value[-1]
-        node = last[1] if isinstance(node, yaml.MappingNode) else last
+        last: yaml.Node = node.value[-1]
+        if isinstance(node, yaml.MappingNode):
+            last = node.value[-1][1]
+        if last.start_mark.index <= node.start_mark.index:
+            return last
+        node = last
     return node
 
 

@@ -158,6 +158,10 @@ def test_a_bomb_of_aliases_is_refused() -> None:
     ("text", "rule"),
     [
         ("a: &a [*a]", "nesting"),
+        ("a: &a\n  b: *a", "nesting"),
+        ("- &a\n  - *a", "nesting"),
+        ("&a\nb: 1\n<<: *a", "nesting"),
+        ("&a\nkind: List\nitems: *a", "nesting"),
         ("[" * 80 + "]" * 80, "nesting"),
         ("a: *unknown", "yaml"),
         ("? [a, b]\n: c", "key"),
