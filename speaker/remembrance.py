@@ -2,11 +2,14 @@
 
 The file is written in a thread, once for all that changes while it is being written; so a kill
 loses the last moments at the most. At a planned end it is left as it is before the sessions end.
+Where it cannot be written, as on a full disk, that is said once and tried again; what stands there
+meanwhile is what was true before.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from speaker import log
@@ -23,6 +26,10 @@ def recalled(run_dir: Path) -> PeersUp | None:
     except ConfigError as error:
         log.not_remembered(str(error))
         return None
+
+
+RETRY = 10.0
+"""Seconds after which a file that could not be written is tried again, if nothing has changed."""
 
 
 class Remembrance:
@@ -59,13 +66,19 @@ class Remembrance:
             await asyncio.to_thread(sessions_up.forget, self._run_dir)
 
     async def _write(self) -> None:
-        while await self._changed.wait():
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY if self._failed else None):
+                    await self._changed.wait()
             self._changed.clear()
             try:
                 await asyncio.to_thread(sessions_up.save, self._run_dir, self._router.peers_up())
-                self._failed = False
             except ConfigError as error:
                 # Said once, not for every session that comes and goes on a full disk.
                 if not self._failed:
                     log.not_remembered(str(error))
                 self._failed = True
+                continue
+            if self._failed:
+                log.remembered_again()
+            self._failed = False

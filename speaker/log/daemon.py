@@ -168,6 +168,11 @@ def not_remembered(reason: str) -> None:
     say(logging.WARNING, "not_remembered", reason, reason=reason)
 
 
+def remembered_again() -> None:
+    """Whose sessions are up could not be written for a while, and is."""
+    say(logging.INFO, "remembered_again", "whose sessions are up is written again")
+
+
 def turn_failed() -> None:
     """A fault of ours hit a turn of work."""
     logger.exception(

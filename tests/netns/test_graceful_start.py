@@ -7,7 +7,9 @@ each; adopted routes must stay until all is known, or until it has taken long en
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,11 +21,14 @@ import pytest
 
 from lab import Family, Lab, RunningNode
 from lab.faults import killed, link_down
+from speaker.control.client import ask
+from speaker.control.protocol import ControlError
 from tests.support.datastores import log_of
 from tests.support.labs import lab_of
 from tests.support.netns import needs_namespaces
 from tests.support.pairs import becomes, gateways
 from tests.support.restarters import BIRD_RESTARTS, restarting
+from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.watching import watched
 
 pytestmark = [pytest.mark.netns, pytest.mark.interop, needs_namespaces]
@@ -231,3 +236,89 @@ def test_a_start_needs_no_file_that_says_who_was_there(how: str, lines: int) -> 
         assert watches["w"].removed == []
         found = [words for _, words in said(w, "sessions.json")]
         assert len(found) == lines, found
+
+
+class OnDisk:
+    """Wren on a small disk, in the place of the node's own.
+
+    Args:
+        node: on which it runs.
+        disk: with its run directory.
+    """
+
+    def __init__(self, node: RunningNode, disk: SmallDisk) -> None:
+        self.disk = disk
+        [argv] = node.speaks.commands()
+        self._argv = disk.seeing([*argv, "--run-dir", str(disk.inside)])
+        self._environment = {**os.environ, **node.speaks.environment(), **node._marks}
+        self._log = node.home / "on-disk.log"
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run until the block ends, and be killed then."""
+        with (
+            self._log.open("ab") as log,
+            subprocess.Popen(
+                self._argv, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            ) as process,
+        ):
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def said(self, words: str) -> int:
+        """Count the lines with these words."""
+        return sum(words in line for line in self._log.read_text().splitlines())
+
+    def sessions(self) -> list[bool]:
+        """Tell of each session whether it is up; none while nobody answers."""
+        try:
+            status = ask(self.disk.path, "status")
+        except (ControlError, OSError):
+            return []
+        if any(each["reason"] == "Restarting" for each in status["conditions"]):
+            return []
+        return [peer["state"] == "up" for peer in status["peers"]]
+
+    def remembered(self) -> int | None:
+        """Count the sessions that the file names; None if there is none."""
+        try:
+            return len(json.loads((self.disk.path / "sessions.json").read_text())["sessions"])
+        except FileNotFoundError:
+            return None
+
+
+def test_a_full_disk_holds_up_neither_a_start_nor_a_run() -> None:
+    full, again = "sessions.json: No space left on device", "is written again"
+    with lab_of(segment(3)) as lab:
+        w, b3 = lab.node("w"), lab.node("b3")
+        lab.wait_established()
+        becomes("all is there", lambda: len(own(w, Family.IPV4)), 3)
+        everybody = [True] * len(w.sessions())
+        w.kill()
+        with watched(w) as watches, small_disk(w) as disk:
+            wren = OnDisk(w, disk)
+            disk.fill()
+            with wren.running():
+                becomes("all are up", wren.sessions, everybody)
+                becomes("it is said", partial(wren.said, full), 1)
+                with killed(b3):
+                    becomes("one is away", lambda: wren.sessions().count(False), 1)
+                becomes("all are up", wren.sessions, everybody)
+                assert (wren.remembered(), wren.said(full), wren.said(again)) == (None, 1, 0)
+                disk.make_room()
+                becomes("it is written", wren.remembered, len(everybody))
+                becomes("that is said", partial(wren.said, again), 1)
+                assert sorted(path.name for path in disk.path.glob("*sessions*")) == [
+                    "sessions.json"
+                ]
+                disk.fill()
+            with wren.running() as process:
+                becomes("all are up", wren.sessions, everybody)
+                becomes("it is said", partial(wren.said, full), 2)
+                assert wren.remembered() == len(everybody)
+                process.terminate()
+                assert process.wait(10) == 0
+        # It has not forwarded meanwhile.
+        assert [line.split()[1] for line in watches["w"].removed] == ["10.3.0.0/24"]
