@@ -166,8 +166,15 @@ class Star:
     def hears(self, name: str, prefix: str) -> Route:
         """Wait until a node has a prefix, and give its route."""
         family = IPV6 if ":" in prefix else IPV4
-        becomes(f"{name} hears {prefix}", lambda: prefix in self.node(name).routes(family), True)
-        return self.node(name).routes(family)[prefix]
+        found: dict[str, Route] = {}
+
+        def heard() -> bool:
+            # A second look may find it gone: a session that came up may be replaced by another.
+            found.update(self.node(name).routes(family))
+            return prefix in found
+
+        becomes(f"{name} hears {prefix}", heard, wanted=True)
+        return found[prefix]
 
     def forgets(self, name: str, prefix: str) -> None:
         """Wait until a node has a prefix no more."""
