@@ -27,6 +27,13 @@ def test_messages_that_went_wrong_are_judged_and_nothing_else(
     assert CASES * 0.2 < kept < CASES * 0.9
 
 
+def test_messages_with_path_identifiers_are_judged_and_nothing_else() -> None:
+    """RFC 7911, and RFC 8950 on the same session."""
+    target = Target(internal=False, four_octet_as=True, several=True)
+    messages = Mutator(4, several=True).messages(CASES)
+    assert CASES * 0.2 < sum(map(target.take, messages)) < CASES * 0.9
+
+
 def test_there_are_enough_of_them() -> None:
     assert CASES * len(KINDS) >= 200_000
 

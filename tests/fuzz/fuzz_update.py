@@ -15,7 +15,7 @@ from typing import Any
 
 SEEDS = Path(__file__).parents[2] / "build" / "fuzz"
 HEADER = 19
-STREAM, NARROW, INTERNAL = 4, 2, 1
+SEVERAL, STREAM, NARROW, INTERNAL = 8, 4, 2, 1
 
 
 def main(arguments: list[str]) -> None:
@@ -26,19 +26,23 @@ def main(arguments: list[str]) -> None:
     ):
         fuzzing = importlib.import_module("tests.support.fuzzing")
     targets = [
-        fuzzing.Target(internal=bool(kind & INTERNAL), four_octet_as=not kind & NARROW)
-        for kind in range(4)
+        fuzzing.Target(
+            internal=bool(kind & INTERNAL),
+            four_octet_as=not kind & NARROW,
+            several=bool(kind & SEVERAL),
+        )
+        for kind in range(2 * SEVERAL)
     ]
 
     def one(octets: bytes) -> None:
         if not octets:
             return
         kind, rest = octets[0], octets[1:]
-        target = targets[kind & (INTERNAL | NARROW)]
+        target = targets[kind % len(targets)]
         target.take(rest if kind & STREAM else fuzzing.updates(rest))
 
     SEEDS.mkdir(parents=True, exist_ok=True)
-    write_seeds(SEEDS, fuzzing.corpus())
+    write_seeds(SEEDS, fuzzing.corpus(several=True))
     atheris.Setup([sys.argv[0], *arguments, str(SEEDS)], one)
     atheris.Fuzz()
 
@@ -46,7 +50,7 @@ def main(arguments: list[str]) -> None:
 def write_seeds(directory: Path, messages: list[bytes]) -> None:
     """Write each message once as a body of each kind of session, and once as a stream."""
     for number, message in enumerate(messages):
-        for kind in range(4):
+        for kind in (*range(4), SEVERAL):
             seed = bytes((kind,)) + message[HEADER:]
             (directory / f"{number}-{kind}").write_bytes(seed)
         (directory / f"{number}-stream").write_bytes(bytes((STREAM,)) + message)

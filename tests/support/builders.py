@@ -173,6 +173,7 @@ class Session:
         families: negotiated.
         ribs: Loc-RIBs to feed; new ones where a family is missing.
         several: families in which the peer tells path identifiers.
+        extended_next_hop: families whose next hop may be an IPv6 address.
     """
 
     def __init__(
@@ -185,6 +186,7 @@ class Session:
         allow_local_as: int = 0,
         cluster_id: int = 0,
         several: Container[Family] = (),
+        extended_next_hop: frozenset[Family] = frozenset(),
     ) -> None:
         self.source = source or peer()
         if several:
@@ -197,7 +199,11 @@ class Session:
         }
         intake = Intake(
             self.source,
-            ScanContext(self.source.peer_type is PeerType.INTERNAL, four_octet_as),
+            ScanContext(
+                self.source.peer_type is PeerType.INTERNAL,
+                four_octet_as,
+                extended_next_hop=extended_next_hop,
+            ),
             OUR_AS,
             allow_local_as=allow_local_as,
             router_id=0x0A0000FE,

@@ -37,7 +37,7 @@ from policy.path import Path
 from speaker.wire.codec import encode
 from speaker.wire.framing import KEEPALIVE_MESSAGE, MARKER, UPDATE, message
 from speaker.wire.update import Packer, end_of_rib, pack_withdrawals, sections
-from tests.support.builders import Facts, few_prefixes
+from tests.support.builders import Facts, few_prefixes, with_id
 from tests.support.builders import body as update_body
 from tests.support.malformed import CASES, GOOD
 from tests.support.pipeline import Pipeline, pass_on
@@ -61,8 +61,31 @@ def captured() -> dict[bytes, str]:
     return {bytes.fromhex(octets): daemon for daemon, octets in pairs}
 
 
-def corpus() -> list[bytes]:
-    """Give real messages, most of them UPDATEs."""
+def corpus(*, several: bool = False) -> list[bytes]:
+    """Give real messages, most of them UPDATEs.
+
+    Args:
+        several: there are such with path identifiers among them, and with next hops of RFC 8950.
+    """
+    return [*_plain(), *(_of_several_paths() * 20 if several else ())]
+
+
+def _of_several_paths() -> list[bytes]:
+    """Announce and withdraw prefixes behind identifiers, also one and none of them twice."""
+    found = []
+    for family, width in ((IPV4_UNICAST, 16), (IPV6_UNICAST, 16), (IPV6_UNICAST, 32)):
+        nlris = few_prefixes(3, family.afi)
+        keys = [*with_id(0, nlris), *with_id(7, nlris), *with_id(0, nlris[:1])]
+        next_hop = (_GLOBAL * 2)[:width]
+        attributes = Facts(next_hop=b"").encode()
+        found += Packer(family, path_ids=True).pack(attributes, next_hop, keys)
+        found += pack_withdrawals(family, keys, path_ids=True)
+    keys = with_id(0xFFFFFFFF, few_prefixes(6))
+    found += Packer(IPV4_UNICAST, path_ids=True).pack(Facts().encode(), b"", keys)
+    return found
+
+
+def _plain() -> list[bytes]:
     four, six = few_prefixes(6), few_prefixes(6, Afi.IPV6)
     rich = Facts(
         path=((2, (65001, 70000)), (1, (3, 4)), (2, (5,))),
@@ -133,11 +156,12 @@ class Mutator:
 
     Args:
         seed: equal seeds give equal messages.
+        several: as in `corpus`.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, several: bool = False) -> None:
         self._random = random.Random(seed)
-        self._corpus = corpus()
+        self._corpus = corpus(several=several)
 
     def messages(self, count: int) -> Iterator[bytes]:
         """Give so many messages; the header of most is in order, so that the body is looked at."""
@@ -227,17 +251,20 @@ class Target:
     Args:
         internal: the peer is in our AS.
         four_octet_as: AS numbers take four octets.
+        several: the peer tells path identifiers, and IPv6 next hops for IPv4.
     """
 
-    def __init__(self, *, internal: bool, four_octet_as: bool) -> None:
-        self._kind = internal, four_octet_as
+    def __init__(self, *, internal: bool, four_octet_as: bool, several: bool = False) -> None:
+        self._kind = internal, four_octet_as, several
         self._rounds = 0
         self._passed: set[Path] = set()
         self._renew()
 
     def _renew(self) -> None:
-        internal, four = self._kind
-        self._pipeline = Pipeline(internal=internal, four_octet_as=four, extended=True)
+        internal, four, several = self._kind
+        self._pipeline = Pipeline(
+            internal=internal, four_octet_as=four, extended=True, several=several
+        )
         self._passed.clear()
 
     def take(self, octets: bytes) -> bool:

@@ -8,6 +8,7 @@ a peer sends must not hurt the way out either.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TypeAlias
 
 from fsm.errors import BgpError
@@ -18,7 +19,7 @@ from policy.prefix import show
 from policy.rewriter import rewrite
 from speaker.rib.inbound import Inbound
 from speaker.wire import framing
-from speaker.wire.codec import decode_notification, decode_open, decode_route_refresh
+from speaker.wire.codec import decode_notification, decode_open, decode_route_refresh, encode
 from speaker.wire.framing import Framer
 from speaker.wire.verdicts import Fault
 from tests.support.builders import OUR_ADDRESS, OUR_AS, Session
@@ -27,6 +28,7 @@ from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER
 RawMessage: TypeAlias = tuple[int, bytes]
 """A message's type and its body."""
 
+_UNICAST = (IPV4_UNICAST, IPV6_UNICAST)
 _OUR_ADDRESS_6 = bytes.fromhex("20010db80000000000000000000000fe")
 _KEYS = [
     GroupKey(IPV4_UNICAST, peer_type, OUR_AS, OUR_ADDRESS, four_octet_as=four)
@@ -48,18 +50,26 @@ class Pipeline:
         internal: the peer is in our AS.
         four_octet_as: AS numbers take four octets.
         extended: messages may have 65535 octets.
+        several: unicast prefixes have path identifiers, and IPv4 ones may have IPv6 next hops.
 
     Attributes:
         heard: what the messages were, in order.
     """
 
     def __init__(
-        self, *, internal: bool = False, four_octet_as: bool = True, extended: bool = False
+        self,
+        *,
+        internal: bool = False,
+        four_octet_as: bool = True,
+        extended: bool = False,
+        several: bool = False,
     ) -> None:
         self.session = Session(
-            INTERNAL_PEER if internal else EXTERNAL_PEER,
+            copy(INTERNAL_PEER if internal else EXTERNAL_PEER),
             families=NAMES.values(),
             four_octet_as=four_octet_as,
+            several=_UNICAST if several else (),
+            extended_next_hop=frozenset((IPV4_UNICAST,)) if several else frozenset(),
         )
         self.framer = Framer()
         if extended:
@@ -87,6 +97,8 @@ class Pipeline:
     def _end(self, error: BgpError) -> None:
         self.is_over = True
         self.heard.append(str(error))
+        # What the peer is told of it fits into a message that every peer takes.
+        assert len(encode(error.notification)) <= framing.MAX_LENGTH
 
     @property
     def routes(self) -> dict[str, str]:
