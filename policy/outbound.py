@@ -11,8 +11,8 @@ encoder puts beside the prefixes. Which of the two an IPv4 route has, `next_hop_
 IPv6 one only where RFC 8950 was negotiated. A peer must not be given a route whose next hop is
 the peer's own address; as that differs from member to member, the group looks at it, not we.
 
-Standards: RFC 4271 §5.1, §9.1.3; RFC 4360 §6; RFC 4456 §8; RFC 6793 §4.2.2; RFC 2545 §3; RFC 7311
-§3.3, §3.4.3; RFC 8326 §4; RFC 8950 §4; RFC 9234 §5; RFC 9494 §4.3, §4.6.
+Standards: RFC 4271 §5.1, §9.1.3; RFC 4360 §6; RFC 4456 §8; RFC 5065 §4.1; RFC 6793 §4.2.2; RFC
+2545 §3; RFC 7311 §3.3, §3.4.3; RFC 8326 §4; RFC 8950 §4; RFC 9234 §5; RFC 9494 §4.3, §4.6.
 """
 
 from __future__ import annotations
@@ -439,7 +439,11 @@ def _set_metric(editor: AttributeEditor, path: Path, key: GroupKey, next_hop: by
 
 
 def _keep_inside(editor: AttributeEditor) -> None:
-    """Remove extended communities that do not cross the border of an AS (RFC 4360 §6)."""
+    """Remove what does not cross the border of an AS: extended communities (RFC 4360 §6), and the
+    segments of a confederation, which an external peer has to refuse (RFC 5065 §4.1, §5).
+    """
+    as_path = editor.get(Attribute.AS_PATH) or b""
+    editor.set(Attribute.AS_PATH, b"".join(_without_confederations(as_path)))
     for code, size in _EXTENDED.items():
         value = editor.get(code)
         if value is None:

@@ -406,6 +406,27 @@ class TestTwoOctetAs:
         assert out[Attribute.AS4_PATH] == as_path([70000])
 
 
+MEMBERS, BEYOND = b"\x03\x02" + u32(64512, 64514), as_path([70001])
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (MEMBERS + BEYOND, as_path([65000, 70001])),
+        (b"\x04\x01" + u32(64513) + MEMBERS + BEYOND, as_path([65000, 70001])),
+        (as_path([70000]) + MEMBERS + BEYOND, as_path([65000, 70000]) + BEYOND),
+        (MEMBERS, as_path([65000])),
+    ],
+)
+def test_the_members_of_a_confederation_are_not_told_to_external_peers(
+    value: bytes, told: bytes
+) -> None:
+    """RFC 5065 §4.1: they would have to treat the route as withdrawn (§5)."""
+    found = route(path=value, source=INTERNAL_PEER)
+    assert sent(found, EXTERNAL)[Attribute.AS_PATH] == told
+    assert sent(found, INTERNAL)[Attribute.AS_PATH] == value
+
+
 class TestLongLivedStale:
     """RFC 9494 §4.6."""
 
