@@ -156,6 +156,6 @@ class Doorkeeper:
                     yield Condition(
                         f"BGPPeer/{each.resource}",
                         Gravity.ERROR,
-                        "PasswordRefused",
+                        "KeysRefused" if self._demands.asks_for_keys(places) else "PasswordRefused",
                         f"peers from {network} are turned away: {why}",
                     )

@@ -11,7 +11,6 @@ from speaker.config.problems import FieldPath, Violation
 from speaker.config.trees import given_asn, spec_of, text_map
 
 LISTEN_RANGE, AS_RANGE = f"{PREFIX}listenRange", f"{PREFIX}asRange"
-_TCP_AO = f"{PREFIX}tcpAO"
 _LIMIT, _PASSIVE, _RETRY = f"{PREFIX}maxDynamicPeers", f"{PREFIX}passive", f"{PREFIX}connectRetry"
 
 
@@ -60,13 +59,6 @@ def range_is_passive(tree: Mapping[str, Any]) -> Iterator[Violation]:
             yield Violation(
                 (*path, _PASSIVE), "exclusive", f"{_PASSIVE} cannot be off with {LISTEN_RANGE}"
             )
-
-
-def range_has_a_password(tree: Mapping[str, Any]) -> Iterator[Violation]:
-    """Ours: keys of TCP-AO are for one peer; Linux has none of their ids for a part of a range."""
-    place = place_of(tree, _TCP_AO)
-    if place and place_of(tree, LISTEN_RANGE):
-        yield Violation(place, "exclusive", f"{_TCP_AO} is not for a {LISTEN_RANGE}; a password is")
 
 
 def range_is_not_dialled(tree: Mapping[str, Any]) -> Iterator[Violation]:

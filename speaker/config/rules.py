@@ -38,7 +38,6 @@ from speaker.config.cluster_rules import (
 from speaker.config.dynamic_rules import (
     keys_of_ranges,
     range_excludes_targets,
-    range_has_a_password,
     range_is_not_dialled,
     range_is_passive,
     range_needs_an_as,
@@ -144,7 +143,6 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
         range_needs_an_as,
         keys_of_ranges,
         range_is_passive,
-        range_has_a_password,
     ),
     Kind.BGP_CONFIGURATION: (
         mesh_settings_without_mesh,

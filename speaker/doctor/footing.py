@@ -152,8 +152,8 @@ def _settings(plan: Plan | None, machine: Machine, view: KernelView | None) -> I
 
 
 def _passwords(plan: Plan, machine: Machine) -> Iterator[Finding]:
-    signed = Demands.of(plan).passwords
-    keys = sum(len(peer.tcp_ao) for peer in plan.peers.values())
+    demands = Demands.of(plan)
+    signed, keys = demands.passwords, demands.keys
     room, needed = machine.sysctl("net.core.optmem_max"), signed * KEY_SIZE + keys * AO_KEY_SIZE
     if not needed or room is None:
         return
@@ -174,6 +174,9 @@ def _passwords(plan: Plan, machine: Machine) -> Iterator[Finding]:
 def _tcp_ao(plan: Plan, machine: Machine) -> Iterator[Finding]:
     """Look whether the kernel has what peers with keys ask for: they are held down without."""
     asking = [name for name, peer in plan.peers.items() if peer.tcp_ao]
+    asking += [
+        name for name, each in plan.ranges.items() if any(one.tcp_ao for one in each.templates)
+    ]
     if not asking:
         return
     what, _, remedy = machine.lacks_tcp_ao().partition("; ")

@@ -123,6 +123,9 @@ class Admission:
             # The run before has left it, and nobody wants it.
             if place not in signed:
                 sockopts.sign(door, place, None)
+        if not self._lacks_ao:
+            keys = {a.partition("%")[0]: each.keys for a, each in self._terms.items()}
+            tcp_ao.drop_left_over(door, keys)
         self._set_keys(door, self._terms, {})
         sockopts.expect_near(door, near=door.family in self._near)
 

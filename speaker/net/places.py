@@ -1,10 +1,11 @@
 """What a plan asks of who connects, by places: single addresses, and ranges.
 
-The kernel takes the key of the longest prefix, and knows no prefix without one. So a range that is
-signed and has parts in it that are not (a single peer, or a range of its own) is signed around
-them, in pieces.
+The kernel takes the password of the longest prefix, and knows no prefix without one. So a range
+that is signed and has parts in it that are not (a single peer, or a range of its own) is signed
+around them, in pieces. Of keys of TCP-AO all count, whatever their prefix, so such a range is
+signed around everything else.
 
-Standards: RFC 2385 §2.
+Standards: RFC 2385 §2; RFC 5925 §3.1.
 """
 
 from __future__ import annotations
@@ -52,6 +53,24 @@ def _around(network: Network, holes: list[Network]) -> Iterator[Network]:
             yield from _around(half, [hole for hole in holes if _is_in(hole, half)])
 
 
+def _parts(network: Network, terms: Terms, others: Mapping[Network, Terms]) -> list[Network]:
+    """Give where the password or the keys of a range have to be.
+
+    Args:
+        network: the range.
+        terms: of it.
+        others: ranges and single addresses, with theirs.
+    """
+    if not terms.keys:
+        return pieces(network, [place for place, each in others.items() if not each.password])
+    nobody = ip_network("::" if network.version == 6 else "0.0.0.0")
+    # For the system a prefix that begins with it is all addresses, or a mistake.
+    begins = network.network_address == nobody.network_address
+    inside = [place for place in others if place != network and _is_in(place, network)]
+    whole = not network.prefixlen and not inside
+    return pieces(network, inside if not begins or whole else [*inside, nobody])
+
+
 def _is_in(inner: Network, outer: Network) -> bool:
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]  # as it says
 
@@ -78,15 +97,15 @@ class Demands:
             for network in each.networks
         }
         alone = {network_of(address): terms for address, terms in named.items()}
-        unsigned = [place for place, each in (*ranges.items(), *alone.items()) if not each.password]
+        others = ranges | alone
         terms: dict[str, Terms] = {}
         places: dict[str, tuple[str, ...]] = {}
         for network, each in ranges.items():
             if network in alone:
                 continue
             parts = [network]
-            if each.password is not None:
-                parts = pieces(network, unsigned)
+            if each.password is not None or each.keys:
+                parts = _parts(network, each, others)
                 places[str(network)] = tuple(map(place_of, parts))
             terms |= dict.fromkeys(map(place_of, parts), each)
         return cls({**terms, **named}, places)
@@ -95,6 +114,15 @@ class Demands:
     def passwords(self) -> int:
         """How many keys a listening socket for all addresses has."""
         return sum(each.password is not None for each in self.terms.values())
+
+    def asks_for_keys(self, places: Iterable[str]) -> bool:
+        """Tell whether it is TCP-AO that any of these places asks for."""
+        return any(self.terms[place].keys for place in places)
+
+    @property
+    def keys(self) -> int:
+        """How many keys of TCP-AO it has."""
+        return sum(len(each.keys) for each in self.terms.values())
 
 
 def _of_peers(plans: Iterable[PeerPlan]) -> dict[str, Terms]:

@@ -1,10 +1,13 @@
 """TCP-AO by Linux: keys on sockets, which of them is used, and what came signed wrongly.
 
-A socket has any number of keys. On a listening one they go by the peer's address, and what is
-accepted has those of its peer; a segment of a peer that has keys is dropped when it is not signed
-by one of them. Of the keys of a connection one signs what we send (Current_key), and of one the
-peer is asked to sign by it (RNext_key): it goes on with that as soon as it has it. So a key is
-rolled over without a loss: add it at both ends, put it first at both, then take the old one away.
+A socket has any number of keys. On a listening one they go by the peer's address, or by a range of
+addresses, and what is accepted has those of its peer; a segment of a peer that has keys is dropped
+when it is not signed by one of them. All keys for an address count, whatever the range that they
+are of, and no two of them may have an identifier in common (`speaker.net.places` sees to that).
+
+Of the keys of a connection one signs what we send (Current_key), and of one the peer is asked to
+sign by it (RNext_key): it goes on with that as soon as it has it. So a key is rolled over without a
+loss: add it at both ends, put it first at both, then take the old one away.
 
 The kernel has it from Linux 6.7 on where it is built with CONFIG_TCP_AO; `lacking` tries that out.
 
@@ -20,14 +23,16 @@ import os
 import platform
 import socket
 import struct
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+import sys
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
+from typing import Any, Final, NamedTuple
 
 from speaker.config.tcp_ao import Algorithm, MasterKey
 from speaker.net.sockopts import storage
 
-ADD_KEY, DEL_KEY, INFO = 38, 39, 40
-"""TCP_AO_ADD_KEY, TCP_AO_DEL_KEY, TCP_AO_INFO."""
+ADD_KEY, DEL_KEY, INFO, GET_KEYS = 38, 39, 40, 41
+"""TCP_AO_ADD_KEY, TCP_AO_DEL_KEY, TCP_AO_INFO, TCP_AO_GET_KEYS."""
 
 _ADD: Final = struct.Struct("=128s64siIHBBBBBB80s")
 """struct tcp_ao_add: address, algorithm, interface, flags, reserved, prefix length, send id,
@@ -39,7 +44,12 @@ _INFO: Final = struct.Struct("=IHBBQQQQQ")
 """struct tcp_ao_info_opt: flags, reserved, Current_key, RNext_key, and five counters of segments:
 good, bad, by an unknown key, unsigned, ICMP ignored."""
 
-_SET_CURRENT, _SET_RNEXT = 1, 2
+_KEPT: Final = struct.Struct("=128s64x80xIHBBBBBBiQQ")
+"""struct tcp_ao_getsockopt: address, and without the algorithm and the key: how many keys, flags,
+send id, receive id, prefix length, octets of the MAC, flags of the key, octets of the key,
+interface, segments that came signed well, and badly."""
+
+_SET_CURRENT, _SET_RNEXT, _GET_ALL = 1, 2, 4
 """Bits of the flags, the first of the bit field being the lowest as on all that Wren runs on."""
 
 _BY_LINUX: Final = {
@@ -48,6 +58,10 @@ _BY_LINUX: Final = {
     Algorithm.HMAC_SHA_256_128: (b"hmac(sha256)", 16),
 }
 """Linux's name of the MAC, and how many octets of it are sent."""
+
+
+_SECRET, _SECRET_SIZE = 192, 80
+"""Where the key stands in struct tcp_ao_getsockopt."""
 
 
 class Signing(NamedTuple):
@@ -67,12 +81,13 @@ class Signing(NamedTuple):
     bad: int
 
 
-def add(sock: socket.socket, address: str, key: MasterKey, *, first: bool = False) -> None:
+def add(sock: socket.socket, place: str, key: MasterKey, *, first: bool = False) -> None:
     """Give a socket a key.
 
     Args:
         sock: listening, or not connected yet, or connected by TCP-AO.
-        address: the peer's, as text; a zone does not count.
+        place: the peer's address, as text, whose zone does not count; or a range. One that begins
+            with the unspecified address has to be of all addresses.
         key: any.
         first: sign by it, and ask the peer to; not on a listening socket.
 
@@ -84,29 +99,47 @@ def add(sock: socket.socket, address: str, key: MasterKey, *, first: bool = Fals
     flags = _SET_CURRENT | _SET_RNEXT if first else 0
     ids = (key.send_id, key.receive_id)
     data = _ADD.pack(
-        *(storage(address), algorithm, 0, flags, 0, _bits(address)),
+        *(storage(place), algorithm, 0, flags, 0, _bits(place)),
         *(*ids, length, 0, len(octets), octets),
     )
     set_option(sock, ADD_KEY, data)
 
 
-def remove(sock: socket.socket, address: str, key: MasterKey) -> None:
+def remove(sock: socket.socket, place: str, key: MasterKey) -> None:
     """Take a key away.
+
+    Args:
+        sock: that has it.
+        place: for which it has it.
+        key: whose identifiers count.
 
     Raises:
         OSError: EBUSY while the connection uses it, ENOENT if it is not there.
     """
-    _remove(sock, address, key.send_id, key.receive_id)
+    _remove(sock, place, key.send_id, key.receive_id)
 
 
-def _remove(sock: socket.socket, address: str, send_id: int, receive_id: int) -> None:
+def _remove(sock: socket.socket, place: str, send_id: int, receive_id: int) -> None:
     ids = (send_id, receive_id)
-    data = _DEL.pack(storage(address), 0, 0, 0, _bits(address), *ids, 0, 0, 0)
+    data = _DEL.pack(storage(place), 0, 0, 0, _bits(place), *ids, 0, 0, 0)
     set_option(sock, DEL_KEY, data)
 
 
-def _bits(address: str) -> int:
-    return 128 if ":" in address else 32
+def _remove_somewhere(sock: socket.socket, address: str, key: MasterKey) -> None:
+    """Take a key away from a connection, which has it for what its listening socket had it for."""
+    host = ip_network(address.partition("%")[0])
+    for bits in range(host.prefixlen, -1, -1):
+        try:
+            remove(sock, str(host.supernet(new_prefix=bits)), key)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+        else:
+            return
+
+
+def _bits(place: str) -> int:
+    return ip_network(place.partition("%")[0]).prefixlen
 
 
 def ask_for(sock: socket.socket, key: MasterKey) -> None:
@@ -144,10 +177,74 @@ def get_info(sock: socket.socket) -> bytes | None:
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
+class Held(NamedTuple):
+    """A key that a listening socket has.
+
+    Attributes:
+        place: whose key it is, an address or a range as text.
+        send_id, receive_id: its identifiers.
+    """
+
+    place: str
+    send_id: int
+    receive_id: int
+
+
+def held(door: socket.socket) -> list[Held]:
+    """Tell which keys a socket has; the octets, which the system tells too, are not kept."""
+    room = 1
+    while (told := list_keys(door, room)) is not None:
+        entries = [*_KEPT.iter_unpack(told)]
+        number = entries[0][1]
+        if number <= room:
+            return [_held(entry) for entry in entries[:number]]
+        room = number
+    return []
+
+
+def _held(entry: tuple[Any, ...]) -> Held:
+    address, _, _, send_id, receive_id, bits, *_ = entry
+    family = int.from_bytes(address[:2], sys.byteorder)
+    packed = address[4:8] if family == socket.AF_INET else address[8:24]
+    network = ip_network((packed, bits))
+    whole = bits == network.max_prefixlen
+    return Held(str(network.network_address if whole else network), send_id, receive_id)
+
+
+def list_keys(door: socket.socket, room: int) -> bytes | None:
+    """Give TCP_AO_GET_KEYS of a socket without the keys' octets, None where it has no keys.
+
+    Args:
+        door: listening.
+        room: for how many keys.
+    """
+    buffer = ctypes.create_string_buffer(_KEPT.size * room)
+    _KEPT.pack_into(buffer, 0, b"", room, _GET_ALL, *bytes(6), 0, 0, 0)
+    size, level = ctypes.c_uint32(_KEPT.size), socket.IPPROTO_TCP
+    failed = _libc.getsockopt(door.fileno(), level, GET_KEYS, buffer, ctypes.byref(size))
+    for number in range(room):
+        ctypes.memset(ctypes.addressof(buffer) + number * _KEPT.size + _SECRET, 0, _SECRET_SIZE)
+    return None if failed else buffer.raw
+
+
+def drop_left_over(door: socket.socket, wanted: Mapping[str, Iterable[MasterKey]]) -> None:
+    """Take away what the run before has left on a socket and nobody wants.
+
+    Args:
+        door: listening.
+        wanted: the keys of each place.
+    """
+    keep = {(place, key.send_id, key.receive_id) for place, keys in wanted.items() for key in keys}
+    for each in held(door):
+        if each not in keep:
+            with contextlib.suppress(OSError):
+                _remove(door, *each)
+
+
 def replace(
-    door: socket.socket, address: str, before: Iterable[MasterKey], after: Iterable[MasterKey]
+    door: socket.socket, place: str, before: Iterable[MasterKey], after: Iterable[MasterKey]
 ) -> None:
-    """Give a listening socket other keys for a peer; whatever has the same ids gives way.
+    """Give a listening socket other keys for a place; whatever has the same ids gives way.
 
     Raises:
         OSError: there is no room for them.
@@ -155,29 +252,29 @@ def replace(
     gone, came = _minus(before, after), _minus(after, before)
     for key in gone:
         try:
-            remove(door, address, key)
+            remove(door, place, key)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
     for key in came:
         try:
-            add(door, address, key)
+            add(door, place, key)
         except OSError as error:
             if error.errno != errno.EEXIST:
                 raise
-            _make_way(door, address, key)
-            add(door, address, key)
+            _make_way(door, place, key)
+            add(door, place, key)
 
 
-def _make_way(door: socket.socket, address: str, key: MasterKey) -> None:
+def _make_way(door: socket.socket, place: str, key: MasterKey) -> None:
     """Take away what the run before has left on a socket under the same ids.
 
-    The kernel would list the keys with their octets, which are better left where they are.
+    Their octets may be others.
     """
     for other in range(256):
         for ids in ((key.send_id, other), (other, key.receive_id)):
             with contextlib.suppress(OSError):
-                _remove(door, address, *ids)
+                _remove(door, place, *ids)
 
 
 def adopt(sock: socket.socket, address: str, keys: tuple[MasterKey, ...]) -> None:
@@ -236,7 +333,7 @@ def roll_over(
         if any(_same_ids(key, other) for other in after):
             continue
         try:
-            remove(sock, address, key)
+            _remove_somewhere(sock, address, key)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise

@@ -527,6 +527,24 @@ def test_whether_the_kernel_has_tcp_ao(order: Order, lacks: str, verdict: str, w
     assert not [each for each in examine(order, machine) if "hush-9" in str(each)]
 
 
+def test_ranges_that_ask_for_tcp_ao_are_named_with_the_room_that_they_need(order: Order) -> None:
+    keys = {
+        "wren.bgp/tcpAO": "1 s/k",
+        "wren.bgp/listenRange": "10.0.0.0/24",
+        "wren.bgp/asRange": "external",
+    }
+    ranged = peer("rack", node="r1", extensions=keys)
+    named = peer("tor", node="r1", peerIP="10.0.0.2", asNumber=65001)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    secret["stringData"] = {"k": "hush-9"}
+    with_documents(order, node("r1", f"{OWN}/24", asn=64512), QUIET, ranged, named, secret)
+    said, text = one(order, Doll(tcp_ao="this kernel has none; boot another"), "TCP-AO")
+    assert (said, "held down for it: Dynamic_rack" in text) == ("problem", True)
+    machine = Doll()
+    machine.sysctls["net.core.optmem_max"] = "131072"
+    assert "8 keys of TCP-AO" in one(order, machine, "passwords")[1]
+
+
 # The command.
 
 

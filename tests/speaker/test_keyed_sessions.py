@@ -115,6 +115,45 @@ async def test_keys_that_find_no_room_on_a_session_are_said_once_and_tried_again
         assert used(one, 2) == (1, 1, False)
 
 
+def of_range(town: Town, *keys: MasterKey) -> Plan:
+    """Make the plan of a router that is dialled by whoever is near."""
+    range_of_peers = town.peer(
+        "rack", 1, node="r1", keys={"listenRange": "127.0.0.0/8", "asRange": "external"}
+    )
+    for field in ("peerIP", "asNumber"):
+        del range_of_peers["spec"][field]
+    named = town.peer("r3", 3, 65003, node="r1", keys={"passive": "on"})
+    plan = town.plan("r1", town.settings(), town.node("r1", 1), range_of_peers, named)
+    ranges = {
+        name: replace(
+            each, templates=tuple(replace(template, tcp_ao=keys) for template in each.templates)
+        )
+        for name, each in plan.ranges.items()
+    }
+    return replace(plan, ranges=ranges)
+
+
+@on_uvloop
+async def test_peers_of_a_range_are_signed_and_their_keys_roll_over(kernel: AoKernel) -> None:
+    async with Town() as town:
+        node, far = town.node("r2", 2, asn=65002), town.peer("r1", 1, 64512, node="r2")
+        there = town.plan("r2", town.settings(), node, far)
+        one, other = await town.run(of_range(town, ONE)), await town.run(keyed(there, ONE))
+        await until(lambda: is_up(other) and len(one.peers) == 2)
+        await until(lambda: peer_at(one, 2).is_established)
+        assert (used(one, 2), used(other, 1)) == ((1, 1, False), (1, 1, False))
+        # Who is named in it has no key, and is asked for none.
+        await town.join(3)
+        before = uptimes(one)
+        for keys in ((TWO, ONE), (TWO,)):
+            await one.apply(of_range(town, *keys))
+            await other.apply(keyed(there, *keys))
+        one.doorkeeper.follow()
+        other.doorkeeper.follow()
+        assert (used(one, 2), used(other, 1)) == ((2, 2, False), (2, 2, False))
+        assert uptimes(one) == before
+
+
 @on_uvloop
 async def test_what_is_told_of_keys_is_their_names_and_numbers(kernel: AoKernel) -> None:
     async with Town() as town:
@@ -151,6 +190,22 @@ async def test_the_first_keys_end_an_unsigned_session_and_the_last_ones_do_not(
         await other.apply(there)
         assert used(one, 2) == (1, 1, True)
         assert uptimes(one) == before
+
+
+@on_uvloop
+async def test_without_the_kernel_nobody_is_a_peer_of_a_range_with_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp_ao, "lacking", lambda: "this kernel has no TCP-AO")
+    async with Town() as town:
+        one = await town.run(of_range(town, ONE))
+        [condition] = [c for c in Status(one, 1).conditions() if c.reason == "KeysRefused"]
+        assert condition.resource == "BGPPeer/rack"
+        assert condition.message == (
+            "peers from 127.0.0.0/8 are turned away: this kernel has no TCP-AO"
+        )
+        await (await town.call(4)).until_closed()
+        assert [peer.plan.address for peer in one.peers.values()] == [home(3)]
 
 
 @on_uvloop

@@ -2,8 +2,9 @@
 
 `AoKernel` takes the octets that would go to ``setsockopt`` apart by the offsets of the C structs in
 ``include/uapi/linux/tcp.h``, and does with them what ``net/ipv4/tcp_ao.c`` does: keys by socket,
-ids that must not overlap, connections that have the keys of the socket that accepted them, and a
-peer that signs by what it is asked for. Nothing is signed: only the bookkeeping is the kernel's.
+ids that must not overlap where the ranges of addresses do, connections that have the keys of the
+socket that accepted them, and a peer that signs by what it is asked for. Nothing is signed: only
+the bookkeeping is the kernel's.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 from unittest.mock import patch
 
 from speaker.net import tcp_ao
 
-ADD_SIZE, DEL_SIZE, INFO_SIZE = 288, 144, 48
-"""Of the three structs, by a C compiler."""
+ADD_SIZE, DEL_SIZE, INFO_SIZE, KEPT_SIZE = 288, 144, 48, 304
+"""Of the four structs, by a C compiler."""
 
 
 class Kept(NamedTuple):
-    """A key as the kernel has it."""
+    """A key as the kernel has it; for an address, or for a range."""
 
-    address: str
+    place: str
     send_id: int
     receive_id: int
     algorithm: str
@@ -62,6 +63,7 @@ class AoKernel:
         with (
             patch.object(tcp_ao, "set_option", self.set_option),
             patch.object(tcp_ao, "get_info", self.get_info),
+            patch.object(tcp_ao, "list_keys", self.list_keys),
         ):
             yield
 
@@ -91,7 +93,7 @@ class AoKernel:
             key
             for door in self._sockets.values()
             for key in door.keys
-            if door.current is None and key.address == ends[1][0]
+            if door.current is None and ip_address(ends[1][0]) in ip_network(key.place)
         ]
         # The peer's SYN was signed by the key that it uses.
         used = peer.current if peer is not None else None
@@ -111,14 +113,16 @@ class AoKernel:
         assert len(data) == ADD_SIZE
         if not any(data[:2]):
             raise _error(errno.EINVAL)
-        address = _address(data, prefix=data[202])
+        place = _place(data, data[202])
         assert data[192:196] + data[200:202] == bytes(6)
         send_id, receive_id, mac, flags, size = data[203:208]
         assert flags == 0
         algorithm = data[128:192].rstrip(b"\0").decode()
-        if any(k.address == address and (k[1] == send_id or k[2] == receive_id) for k in kept.keys):
-            raise _error(errno.EEXIST)
-        kept.keys.append(Kept(address, send_id, receive_id, algorithm, mac, data[208 : 208 + size]))
+        for key in kept.keys:
+            same = key.send_id == send_id or key.receive_id == receive_id
+            if same and _overlap(key.place, place):
+                raise _error(errno.EEXIST)
+        kept.keys.append(Kept(place, send_id, receive_id, algorithm, mac, data[208 : 208 + size]))
         if data[196] & 1:
             kept.current = send_id
         if data[196] & 2:
@@ -126,9 +130,9 @@ class AoKernel:
 
     def _remove(self, kept: Socket, data: bytes) -> None:
         assert len(data) == DEL_SIZE
-        address, ids = _address(data, prefix=data[138]), (data[139], data[140])
+        place, ids = _place(data, data[138]), (data[139], data[140])
         for key in kept.keys:
-            if key.address == address and (key.send_id, key.receive_id) == ids:
+            if key.place == place and (key.send_id, key.receive_id) == ids:
                 if kept.current == key.send_id or kept.asked == key.receive_id:
                     raise _error(errno.EBUSY)
                 kept.keys.remove(key)
@@ -157,14 +161,41 @@ class AoKernel:
         info[8:16] = (7).to_bytes(8, "little")
         return bytes(info)
 
+    def list_keys(self, door: socket.socket, room: int) -> bytes | None:
+        """Do what ``getsockopt`` does for all keys; the first entry has their number."""
+        keys = self.of(door).keys
+        if not keys:
+            return None
+        told = [_entry(key, len(keys) if not number else 0) for number, key in enumerate(keys)]
+        return b"".join(told[:room]).ljust(room * KEPT_SIZE, b"\0")
 
-def _address(data: bytes, *, prefix: int) -> str:
+
+def _entry(key: Kept, matched: int) -> bytes:
+    entry, network = bytearray(KEPT_SIZE), ip_network(key.place)
+    is_ipv4 = network.version == 4
+    entry[0] = socket.AF_INET if is_ipv4 else socket.AF_INET6
+    packed = network.network_address.packed
+    start = 4 if is_ipv4 else 8
+    entry[start : start + len(packed)] = packed
+    entry[272:276] = matched.to_bytes(4, "little")
+    entry[278:281] = key.send_id, key.receive_id, network.prefixlen
+    return bytes(entry)
+
+
+def _place(data: bytes, prefix: int) -> str:
     family = int.from_bytes(data[:2], "little")
-    if family == socket.AF_INET:
-        assert prefix == 32
-        return str(ip_address(data[4:8]))
-    assert prefix == 128
-    return str(ip_address(data[8:24]))
+    whole = 32 if family == socket.AF_INET else 128
+    address = ip_address(data[4:8] if family == socket.AF_INET else data[8:24])
+    if prefix > whole or address.is_unspecified != (prefix == 0):
+        raise _error(errno.EINVAL)
+    # Raises ValueError where the kernel says EINVAL: bits are set beyond the prefix.
+    network = ip_network((address, prefix))
+    return str(address if prefix == whole else network)
+
+
+def _overlap(one: str, other: str) -> bool:
+    left, right = ip_network(one), ip_network(other)
+    return left.version == right.version and left.overlaps(right)
 
 
 def _ends(sock: socket.socket) -> tuple[tuple[str, int], tuple[str, int]] | None:

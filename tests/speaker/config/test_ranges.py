@@ -219,6 +219,21 @@ def test_what_is_missing_for_the_peers_of_a_range_is_said_once() -> None:
     assert (held.ranges, held.held) == ({}, (("Dynamic_rack", "rack"),))
 
 
+def test_peers_of_a_range_may_have_keys_of_tcp_ao() -> None:
+    signed = rack(keys={"tcpAO": "1:2 bgp/rack, 3 bgp/gone"})
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bgp"}}
+    found = resolved(signed, {**secret, "stringData": {"rack": "hush"}})
+    assert [(each.resource, each.reason) for each in found.conditions] == [
+        ("BGPPeer/rack", "NoKey")
+    ]
+    assert {
+        [(key.send_id, key.receive_id) for key in made.tcp_ao] == [(1, 2)]
+        for made in only(found).templates
+    } == {True}
+    held = resolved(signed)
+    assert (held.ranges, held.held) == ({}, (("Dynamic_rack", "rack"),))
+
+
 KEY = {"secretKeyRef": {"name": "bgp", "key": "rack"}}
 
 

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from speaker.config.plan import Plan
 from speaker.config.ranges import PeerRange
 from speaker.config.secrets import Secret
+from speaker.config.tcp_ao import Algorithm, MasterKey
 from speaker.net.places import Demands, network_of, pieces, place_of
 from tests.support.resources import node, peer, plan, settings
 
+MASTER = MasterKey(1, 1, Algorithm.HMAC_SHA_1_96, Secret(b"master"))
 KEY, OWN = Secret(b"range"), Secret(b"own")
 WHOLE = ip_network("10.0.0.0/24")
 
@@ -99,6 +101,42 @@ def test_a_range_of_a_single_address_gives_way_to_the_peer_there() -> None:
     held = keys(planned({"10.0.0.5": None}, {"10.0.0.5/32": KEY}))
     assert held == {"10.0.0.5": None}
     assert keys(planned({"10.0.0.6": None}, {"10.0.0.5/32": KEY}))["10.0.0.5"] == KEY
+
+
+def test_keys_of_ranges_have_no_address_in_common_with_any_others() -> None:
+    """All of them would count, and their identifiers could not be the same."""
+    named: dict[str, Secret | None] = {"10.0.0.5": None, "10.0.0.6": OWN, "10.0.0.7": None}
+    found = planned(named, {"10.0.0.0/24": None, "10.0.0.128/25": None, "0.0.0.0/0": None})
+    ranges = {name: keyed(each) for name, each in found.ranges.items()}
+    seventh = next(name for name, each in found.peers.items() if each.address == "10.0.0.7")
+    peers = {**found.peers, seventh: replace(found.peers[seventh], tcp_ao=(MASTER,))}
+    demands = Demands.of(replace(found, ranges=ranges, peers=peers))
+    held = [network_of(place) for place, each in demands.terms.items() if each.keys]
+    assert not any(one.overlaps(other) for one in held for other in held if one is not other)
+    for text, is_keyed in {
+        "10.0.0.5": False,
+        "10.0.0.6": False,
+        "10.0.0.7": True,
+        "10.0.0.8": True,
+        "10.0.0.200": True,
+        "192.0.2.1": True,
+        "0.0.0.1": True,
+    }.items():
+        assert any(ip_address(text) in place for place in held) == is_keyed, text
+    # What begins with the unspecified address is for Linux a mistake.
+    assert not any(place.network_address == ip_address("0.0.0.0") for place in held)
+    assert demands.keys == len(held)
+    assert set(demands.places) == {"10.0.0.0/24", "10.0.0.128/25", "0.0.0.0/0"}
+
+
+def test_keys_for_all_addresses_are_one_key_if_there_is_nobody_else() -> None:
+    found = planned({"fd00::5": None}, {"0.0.0.0/0": None})
+    demands = Demands.of(replace(found, ranges={n: keyed(e) for n, e in found.ranges.items()}))
+    assert [place for place, each in demands.terms.items() if each.keys] == ["0.0.0.0/0"]
+
+
+def keyed(found: PeerRange) -> PeerRange:
+    return replace(found, templates=tuple(replace(t, tcp_ao=(MASTER,)) for t in found.templates))
 
 
 def test_the_distance_of_a_range_holds_for_all_of_it() -> None:

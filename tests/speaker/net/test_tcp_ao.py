@@ -135,6 +135,42 @@ def test_what_an_inherited_socket_has_under_the_same_ids_gives_way(
     assert (key.send_id, key.receive_id, key.octets) == (1, 101, b"one")
 
 
+def test_what_the_run_before_has_left_and_nobody_wants_goes(
+    kernel: AoKernel, sock: socket.socket
+) -> None:
+    """A range that was larger, smaller or elsewhere would be in the way, or shut its peers out."""
+    for number, place in enumerate(("127.0.0.0/8", "127.0.0.128/25", "10.0.0.0/8", "127.0.0.9"), 4):
+        tcp_ao.add(sock, place, MasterKey(number, number, ONE.algorithm, ONE.octets))
+    tcp_ao.add(sock, "192.0.2.1", ONE)
+    admission = Admission()
+    own = MasterKey(9, 9, TWO.algorithm, TWO.octets)
+    wanted = {"127.0.0.0/24": Terms(keys=(own,)), "192.0.2.1": Terms(keys=(ONE,))}
+    admission.follow(wanted, [])
+    admission.prepare(sock)
+    assert {(key.place, key.send_id) for key in kernel.of(sock).keys} == {
+        ("127.0.0.0/24", 9),
+        ("192.0.2.1", 1),
+    }
+    assert not admission.refused
+
+
+def test_keys_are_listed_by_struct_tcp_ao_getsockopt() -> None:
+    """Of its 304 octets these are looked at: the address, the number of keys, ids, the prefix."""
+    entry = bytearray(304)
+    entry[0], entry[4:8] = socket.AF_INET, bytes((10, 1, 0, 0))
+    entry[272], entry[278:281] = 1, (5, 6, 16)
+    asked = []
+
+    def list_keys(door: socket.socket, room: int) -> bytes:
+        asked.append(room)
+        return bytes(entry)
+
+    with pytest.MonkeyPatch.context() as patched, socket.socket() as door:
+        patched.setattr(tcp_ao, "list_keys", list_keys)
+        assert tcp_ao.held(door) == [("10.1.0.0/16", 5, 6)]
+    assert asked == [1]
+
+
 def test_a_password_and_keys_of_one_peer_follow_each_other(
     kernel: AoKernel, sock: socket.socket
 ) -> None:
@@ -240,6 +276,22 @@ def test_a_key_is_rolled_over_while_the_connection_stands(
     assert roll_over(here, HERE, mine, (TWO,)) == (TWO,)
     assert roll_over(there, HERE, theirs, (two,)) == (two,)
     assert (ids(kernel, here), ids(kernel, there)) == ([2], [102])
+
+
+def test_keys_of_a_range_roll_over_on_the_connections_from_it(kernel: AoKernel) -> None:
+    with socket.create_server((HERE, 0)) as door, socket.socket() as caller:
+        tcp_ao.add(door, "127.0.0.0/8", turned(ONE))
+        Terms(keys=(ONE,)).ask(caller, HERE)
+        caller.connect(door.getsockname())
+        accepted, _ = door.accept()
+        with accepted:
+            one, two = turned(ONE), turned(TWO)
+            adopt(accepted, HERE, (one,))
+            assert [key.place for key in kernel.of(accepted).keys] == ["127.0.0.0/8"]
+            mine = roll_over(accepted, HERE, (one,), (two, one))
+            roll_over(caller, HERE, (ONE,), (TWO, ONE))
+            assert roll_over(accepted, HERE, mine, (two,)) == (two,)
+            assert ids(kernel, accepted) == [102]
 
 
 def test_other_octets_under_the_same_ids_wait_for_the_next_connection(
