@@ -7,11 +7,15 @@ to wait for a processor its timers run out, ours as well as others'; that is a f
 load, and not about Wren. So what failed is run a second time with nothing beside it, with the other
 tests of its file, which may share a lab with it; and it is the second time that counts. Both are
 printed. More than `A_FEW` failures are no accident: then there is no second time.
+
+A file stays in one process, so that its labs are brought up once; the longest files come first
+(`tests.support.order`).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -29,7 +33,7 @@ def main(words: list[str] | None = None) -> int:
     parser = ArgumentParser(prog="python -m tests.gate", description="Run all tests.")
     parser.add_argument("--workers", default="3", help="processes of tests (default: 3)")
     options, more = parser.parse_known_args(words)
-    together = ["-n", options.workers, "--dist", "worksteal", *more]
+    together = ["-n", options.workers, "--dist", "loadfile", "--no-loadscope-reorder", *more]
     # The names that are left of an earlier run are not this one's.
     code = _pytest("--cache-clear", *together)
     if code != SOME_FAILED:
@@ -44,7 +48,10 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _pytest(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
+    # Hundreds of daemons and commands are started: to compile all modules for each takes minutes.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    argv = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(argv, check=False, env=environment).returncode
 
 
 def _failed(root: Path) -> set[str]:

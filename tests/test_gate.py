@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.gate import A_FEW, main
+from tests.support.order import longest_first
 
 ONCE = """
 from pathlib import Path
@@ -55,3 +56,23 @@ def test_many_failures_are_no_accident(elsewhere: Path, capfd: pytest.CaptureFix
 def test_a_file_that_cannot_be_read_fails(elsewhere: Path) -> None:
     (elsewhere / "test_it.py").write_text("def test_bad(:\n")
     assert run() != 0
+
+
+def test_what_is_compiled_is_kept(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    test = "import sys\n\ndef test_it():\n    assert not sys.dont_write_bytecode\n"
+    (elsewhere / "test_it.py").write_text(test)
+    assert run() == 0
+
+
+def test_the_longest_files_come_first(pytester: pytest.Pytester) -> None:
+    lab = "import pytest\npytestmark = pytest.mark.netns\n"
+    scope = "asyncio_default_fixture_loop_scope = function"
+    pytester.makeini(f"[pytest]\n{scope}\nmarkers =\n    netns\n")
+    lengths = {"a": 1, "b": 3, "c": 2, "d": 1}
+    for name, length in lengths.items():
+        text = "".join(f"def test_{n}(): pass\n" for n in range(length))
+        pytester.makepyfile(**{f"test_{name}": lab + text if name == "d" else text})
+    items, _ = pytester.inline_genitems()
+    longest_first(items)
+    assert "".join(item.path.stem.removeprefix("test_") for item in items) == "dbbbcca"
