@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lab import RunningNode
+from tests.support import commands
 
 
 def put(directory: Path, *documents: Mapping[str, Any]) -> None:
@@ -28,15 +27,16 @@ def remove(directory: Path, *documents: Mapping[str, Any]) -> None:
         (directory / f"{document['kind']}-{document['metadata']['name']}.json").unlink()
 
 
-def wren(*words: str | Path) -> str:
-    """Run a command of ``wren`` and give what it prints."""
-    argv = [sys.executable, "-m", "speaker", *map(str, words)]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+def wren(command: str, *words: str | Path) -> str:
+    """Run a command of ``wren``, which succeeds, in this process and give what it prints."""
+    result = commands.wren(command, *words)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
-def wren_in(node: RunningNode, *words: str | Path) -> str:
+def wren_in(node: RunningNode, command: str, *words: str | Path) -> str:
     """Run a command of ``wren`` that asks a node's daemon."""
-    return wren(*words, "--run-dir", node.home)
+    return wren(command, *words, "--run-dir", node.home)
 
 
 def log_of(node: RunningNode) -> str:
