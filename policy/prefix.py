@@ -7,8 +7,8 @@ family does not stand in the bytes; it always travels beside them.
 
 `split` is the hot way in: one compiled regular expression per family cuts a block into canonical
 prefixes. What the expression does not take (host bits set, a prefix that leads nowhere, a length
-that is too long, an octet missing) is looked at one by one by `split_slowly`, which repairs the
-first, sets the second aside and refuses the rest.
+that is too long, an octet missing) is looked at by `split_slowly`, which repairs the first, sets
+the second aside and refuses the rest.
 
 Where a session tells several paths to a prefix, a path identifier of four octets stands before each
 NLRI (RFC 7911 §3). `split_with_ids` cuts such blocks; what it gives are the keys of a table of
@@ -89,6 +89,13 @@ def _canonical_prefixes(width: int, id_length: int = 0) -> re.Pattern[bytes]:
     return re.compile(b"(?s:" + b"." * id_length + b"(?:" + b"|".join(branches) + b"))")
 
 
+def _any_prefixes(width: int, id_length: int = 0) -> re.Pattern[bytes]:
+    """Build the expression that matches one NLRI whatever it says, and an identifier."""
+    sizes = range(1, (width >> 3) + 1)
+    branches = [rb"\x00", *(b"[\\x%02x-\\x%02x].{%d}" % (8 * n - 7, 8 * n, n) for n in sizes)]
+    return re.compile(b"(?s:" + b"." * id_length + b"(?:" + b"|".join(branches) + b"))")
+
+
 def _by_likelihood(branch: bytes) -> tuple[int, bytes]:
     usual = [
         b"\\x18",
@@ -112,17 +119,19 @@ class _Cutters(dict[Afi, Callable[[bytes, int, int], list[bytes]]]):
     compile as a twentieth of the start.
     """
 
-    def __init__(self, id_length: int = 0) -> None:
+    def __init__(self, build: Callable[[int, int], re.Pattern[bytes]], id_length: int) -> None:
         super().__init__()
+        self._build = build
         self._id_length = id_length
 
     def __missing__(self, afi: Afi) -> Callable[[bytes, int, int], list[bytes]]:
-        cut = self[afi] = _canonical_prefixes(WIDTH[afi], self._id_length).findall
+        cut = self[afi] = self._build(WIDTH[afi], self._id_length).findall
         return cut
 
 
-_CUT = _Cutters()
-_CUT_WITH_IDS = _Cutters(ID_LENGTH)
+_CUT = _Cutters(_canonical_prefixes, 0)
+_CUT_WITH_IDS = _Cutters(_canonical_prefixes, ID_LENGTH)
+_CUT_ANY = {id_length: _Cutters(_any_prefixes, id_length) for id_length in (0, ID_LENGTH)}
 
 
 # hot: per prefix
@@ -160,31 +169,38 @@ def split_with_ids(
 
 
 def split_slowly(afi: Afi, data: bytes, start: int, end: int, id_length: int = 0) -> list[Nlri]:
-    """Do what `split` and `split_with_ids` do, octet by octet, clearing host bits on the way.
+    """Do what `split` and `split_with_ids` do, clearing host bits on the way.
 
     RFC 4271 §4.3: the value of trailing bits is irrelevant, so they are cleared rather than
-    refused.
+    refused. What comes many times is looked at once, so that the longest message does not take long
+    whatever is in it.
     """
+    found = _CUT_ANY[id_length][afi](data, start, end)
+    if len(b"".join(found)) != end - start:
+        raise _first_error(afi, data, start, end, id_length)
+    made = {each: each[:id_length] + canonical(each[id_length:]) for each in set(found)}
+    nowhere = {each for each, key in made.items() if not is_routable(afi, key[id_length:])}
+    if not nowhere:
+        return [made[each] for each in found]
+    raise UnroutableError(
+        [made[each] for each in found if each not in nowhere],
+        [made[each] for each in found if each in nowhere],
+    )
+
+
+def _first_error(afi: Afi, data: bytes, start: int, end: int, id_length: int) -> PrefixError:
+    """Say what is wrong with a block that is not made of whole prefixes."""
     width, at = WIDTH[afi], start
-    nlris: list[Nlri] = []
-    unroutable: list[Nlri] = []
-    while at < end:
+    while True:
         behind = at + id_length
         if behind >= end:
-            raise PrefixError("a path identifier has no prefix behind it")
+            return PrefixError("a path identifier has no prefix behind it")
         length = data[behind]
         if length > width:
-            raise PrefixLengthError(f"prefix length {length} is above {width}")
-        after = behind + 1 + (length + 7 >> 3)
-        if after > end:
-            raise PrefixError(f"a prefix of length {length} is cut off")
-        nlri = canonical(data[behind:after])
-        found = nlris if is_routable(afi, nlri) else unroutable
-        found.append(data[at:behind] + nlri)
-        at = after
-    if unroutable:
-        raise UnroutableError(nlris, unroutable)
-    return nlris
+            return PrefixLengthError(f"prefix length {length} is above {width}")
+        at = behind + 1 + (length + 7 >> 3)
+        if at > end:
+            return PrefixError(f"a prefix of length {length} is cut off")
 
 
 def is_routable(afi: Afi, nlri: Nlri) -> bool:

@@ -9,7 +9,8 @@ that are accepted pay nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from policy.prefix import Nlri
 
@@ -22,13 +23,15 @@ class Refusals(dict[Nlri, str]):
 
     __slots__ = ()
 
-    def note(self, nlris: Iterable[Nlri], why: str) -> None:
+    def note(self, nlris: Sequence[Nlri], why: str) -> None:
         """Write down why prefixes were not kept."""
-        for nlri in nlris:
+        # A message has many more than are kept, and to make room for each in turn takes long.
+        last = nlris[-KEPT:]
+        for nlri in last:
             self.pop(nlri, None)
-            self[nlri] = why
-            if len(self) > KEPT:
-                del self[next(iter(self))]
+        self.update(dict.fromkeys(last, why))
+        for nlri in list(islice(self, max(0, len(self) - KEPT))):
+            del self[nlri]
 
     def drop(self, nlris: Iterable[Nlri]) -> None:
         """Forget prefixes that are told no more."""

@@ -23,12 +23,22 @@ def number(n: int) -> Nlri:
 
 def test_the_oldest_make_room() -> None:
     refusals = Refusals()
-    refusals.note(map(number, range(KEPT + 2)), "why")
+    refusals.note([number(n) for n in range(KEPT + 2)], "why")
     refusals.note([number(2)], "again")
     refusals.note([number(KEPT + 2)], "last")
     assert len(refusals) == KEPT
     assert (refusals.get(number(1)), refusals.get(number(3))) == (None, None)
     assert refusals[number(2)] == "again"
+
+
+def test_of_very_many_at_once_the_last_are_kept() -> None:
+    refusals = Refusals()
+    refusals.note([number(1), number(2)], "before")
+    refusals.note([number(n) for n in range(10, KEPT + 12)], "why")
+    assert list(refusals) == [number(n) for n in range(12, KEPT + 12)]
+    refusals.note([number(20)], "again")
+    assert list(refusals)[-1] == number(20)
+    assert len(refusals) == KEPT
 
 
 def told(session: Session) -> Refusals:
