@@ -15,7 +15,9 @@ one but looked up (`policy.dispatch`). Most paths are none of a filter's busines
 can be told at a glance (`Filter.passes_over`): a community or an AS that a rule asks for is nowhere
 in their octets. What RPKI says is a condition on prefix and path together: it
 is asked for each prefix, where the path leaves the rule standing, and never remembered, since VRPs
-come and go.
+come and go. On export it is asked of the route as it would be announced (RFC 8893 §3): of a rule
+that accepts, with what its own operations make of the AS_PATH; of one that rejects, with those of
+the rule that would accept the route if none rejected it for what RPKI says.
 
 Two filters of equal rules are equal and hash alike, whatever the resources that the rules came from
 are called: peers with equal filters share an export group.
@@ -24,7 +26,7 @@ are called: peers with equal filters share an export group.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -51,7 +53,15 @@ from policy.matching import (
     prefix_condition,
     prefix_test,
 )
-from policy.operations import Operation, asks_for_peers_as, local_pref_of
+from policy.operations import (
+    NO_ENDS,
+    Ends,
+    Operation,
+    as_path_edited,
+    asks_for_peers_as,
+    changes_as_path,
+    local_pref_of,
+)
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
 from policy.ranking import DEFAULT_LOCAL_PREF
@@ -150,12 +160,14 @@ class Scope:
         normal_priority: the metric of routes made here that have none, where LOCAL_PREF carries
             priorities (`policy.calico`); None for plain BGP.
         origins: what knows the validity of routes; None: every one is NotFound.
+        ends: of the session, on export, where operations ask for them.
     """
 
     peer_type: PeerType
     direction: Direction
     normal_priority: int | None = None
     origins: Origins | None = None
+    ends: Ends = NO_ENDS
 
     def __hash__(self) -> int:
         # Asked for with every path; there are few scopes.
@@ -241,6 +253,79 @@ class _Residue:
         return by_verdict(decided, nlris)
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A rule whose conditions on the path hold.
+
+    Attributes:
+        test: of the prefix; None where every one will do.
+        wanted: what RPKI must say; None for anything.
+    """
+
+    test: PrefixTest | None
+    wanted: Validity | None
+    verdict: Verdict
+
+
+class _Announced(_Residue):
+    """What a path leaves of export rules that ask for validity and change the AS_PATH."""
+
+    __slots__ = ("_path", "_said", "_scope", "_standing")
+
+    def __init__(self, standing: Sequence[_Standing], path: Path, scope: Scope) -> None:
+        super().__init__((), NO_MATCH)
+        self.asks = True
+        self._standing = standing
+        self._path = path
+        self._scope = scope
+        self._said: dict[tuple[Operation, ...], int | None] = {}
+
+    def partition(self, nlris: list[Nlri]) -> Partition:
+        """Group prefixes by verdict."""
+        return by_verdict([self._decide(nlri) for nlri in nlris], nlris)
+
+    def announcing(self, nlri: Nlri) -> Verdict:
+        """Give what decides for a prefix if no rule rejects it for what RPKI says."""
+        return self._without_rejections(nlri)[0]
+
+    def _decide(self, nlri: Nlri) -> Verdict:
+        announcing, rejecting = self._without_rejections(nlri)
+        for each in rejecting:
+            if self._says(nlri, announcing) is each.wanted:
+                return each.verdict
+        return announcing
+
+    def _without_rejections(self, nlri: Nlri) -> tuple[Verdict, list[_Standing]]:
+        """Give also the rules before that would reject it for that."""
+        rejecting: list[_Standing] = []
+        for each in self._standing:
+            if each.test is not None and not each.test(nlri):
+                continue
+            if each.wanted is not None and not each.verdict.accepted:
+                rejecting.append(each)
+            elif each.wanted is None or self._says(nlri, each.verdict) is each.wanted:
+                return each.verdict, rejecting
+        return NO_MATCH, rejecting
+
+    def _says(self, nlri: Nlri, verdict: Verdict) -> Validity:
+        origins, operations = self._scope.origins, verdict.operations
+        if origins is None:
+            return Validity.NOT_FOUND
+        if operations not in self._said:
+            self._said[operations] = announced_origin(self._path, operations, self._scope, origins)
+        return origins.vrps.validate(nlri, self._said[operations])
+
+
+def announced_origin(
+    path: Path, operations: tuple[Operation, ...], scope: Scope, origins: Origins
+) -> int | None:
+    """Give the AS from which a route comes; on export as the peer will see it (RFC 8893 §3)."""
+    attributes = path.attributes
+    if scope.direction is Direction.EXPORT:
+        attributes = as_path_edited(attributes, operations, scope.ends)
+    return origin_of(attributes, origins.local_asn)
+
+
 class Filter:
     """Compiled rules; equal rules make equal filters.
 
@@ -259,6 +344,7 @@ class Filter:
     __slots__ = (
         "_asking",
         "_bare",
+        "_changes_origins",
         "_hash",
         "_marks",
         "_remembered",
@@ -289,6 +375,9 @@ class Filter:
             asks_for_peers_as(operation) for rule in self.rules for operation in rule.operations
         )
         self.asks_for_validity = any(rule.rpki is not None for rule in self.rules)
+        self._changes_origins = self.asks_for_validity and any(
+            changes_as_path(operation) for rule in self.rules for operation in rule.operations
+        )
         # A next hop's interface may change under a path; the other conditions cannot.
         self._uses_interface = any(rule.interface is not None for rule in self.rules)
         self.asks_paths_alone = (
@@ -346,8 +435,23 @@ class Filter:
         step = _compile(self.rules[number])
         if not holds(step.rule, path, scope):
             return False
-        test = _prefix_test(step, path, scope)
+        test = _prefix_test(step, path, scope, self.announced_with(number, nlri, path, scope))
         return test is None or test(nlri)
+
+    def announced_with(
+        self, number: int, nlri: Nlri, path: Path, scope: Scope
+    ) -> tuple[Operation, ...]:
+        """Give the operations with which a rule's question about validity takes a route to leave.
+
+        The rule is given by its place.
+        """
+        rule = self.rules[number]
+        if rule.rpki is None or scope.direction is not Direction.EXPORT:
+            return ()
+        if rule.action is Action.ACCEPT:
+            return rule.operations
+        rest = [each for each in _reached(self.rules[number:]) if holds(each.rule, path, scope)]
+        return _Announced(_standing(rest), path, scope).announcing(nlri).operations
 
     # hot: per batch
     def _residue(self, path: Path, scope: Scope) -> _Residue:
@@ -412,9 +516,12 @@ class Filter:
 
     def _reduce_with(self, holding: set[int], path: Path, scope: Scope) -> _Residue:
         tests: list[tuple[PrefixTest, Verdict]] = []
-        for number, step in enumerate(self._steps):
-            if step.asks and number not in holding:
-                continue
+        left = [
+            step for number, step in enumerate(self._steps) if not step.asks or number in holding
+        ]
+        if self._changes_origins and scope.direction is Direction.EXPORT:
+            return _Announced(_standing(left), path, scope)
+        for step in left:
             test = _prefix_test(step, path, scope)
             if test is None:
                 return _Residue(tests, step.verdict)
@@ -540,7 +647,20 @@ def _but_for_the_prefix(rule: Rule) -> Rule:
     )
 
 
-def _prefix_test(step: _Step, path: Path, scope: Scope) -> PrefixTest | None:
+def _standing(steps: Iterable[_Step]) -> list[_Standing]:
+    return [
+        _Standing(
+            None if step.condition is None else prefix_test(step.condition),
+            step.rule.rpki,
+            step.verdict,
+        )
+        for step in steps
+    ]
+
+
+def _prefix_test(
+    step: _Step, path: Path, scope: Scope, announced_with: tuple[Operation, ...] = ()
+) -> PrefixTest | None:
     """Give what a rule asks of each prefix of a path: validity last, for it costs most."""
     wanted = step.rule.rpki
     test = None if step.condition is None else prefix_test(step.condition)
@@ -550,7 +670,7 @@ def _prefix_test(step: _Step, path: Path, scope: Scope) -> PrefixTest | None:
         found = wanted is Validity.NOT_FOUND
         return lambda nlri: found and (test is None or test(nlri))
     validate = scope.origins.vrps.validate
-    origin = origin_of(path.attributes, scope.origins.local_asn)
+    origin = announced_origin(path, announced_with, scope, scope.origins)
     if test is None:
         return lambda nlri: validate(nlri, origin) is wanted
     return lambda nlri: test(nlri) and validate(nlri, origin) is wanted

@@ -148,6 +148,11 @@ def asks_for_peers_as(operation: Operation) -> bool:
     return isinstance(operation, AsOverride | RemovePrivateAs)
 
 
+def changes_as_path(operation: Operation) -> bool:
+    """Tell whether an operation may change the AS_PATH."""
+    return isinstance(operation, AsOverride | RemovePrivateAs | PrependAsPath)
+
+
 def next_hop_set(operations: Iterable[Operation]) -> bytes | NextHopWord | None:
     """Give the next hop that operations set, the last one's; None where they leave it alone."""
     found = None
@@ -218,6 +223,18 @@ def _edit_as_path(
         )
     if changed != value:
         editor.set(Attribute.AS_PATH, changed)
+
+
+def as_path_edited(
+    attributes: PathAttributes, operations: Iterable[Operation], ends: Ends
+) -> PathAttributes:
+    """Give attributes with the AS_PATH that operations leave on export, before ours is added."""
+    wanted = tuple(filter(changes_as_path, operations))
+    if not wanted:
+        return attributes
+    editor = AttributeEditor(attributes.raw)
+    edit(editor, wanted, ends)
+    return PathAttributes(editor.encode(), attributes.next_hop, attributes.link_local)
 
 
 def apply(

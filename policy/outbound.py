@@ -36,6 +36,7 @@ from policy.attributes import (
 from policy.calico import BuiltinPolicy, export_local_pref, export_verdicts
 from policy.filters import ACCEPTED, NO_MATCH, Direction, Filter, Partition, Scope, Verdict
 from policy.operations import (
+    NO_ENDS,
     Ends,
     NextHopWord,
     Operation,
@@ -164,7 +165,8 @@ class GroupKey:
         normal = None if self.builtin is None else self.builtin.normal_priority
         # RFC 8893 §3: by the origin that the peer will see.
         origins = None if self.vrps is None else Origins(self.vrps, self.local_asn)
-        scope = Scope(self.peer_type, Direction.EXPORT, normal, origins)
+        ends = NO_ENDS if self.vrps is None else Ends(self.local_asn, self.peer_asn)
+        scope = Scope(self.peer_type, Direction.EXPORT, normal, origins, ends)
         # The only way to set a field of a frozen value while it is being made.
         object.__setattr__(self, "scope", scope)
 

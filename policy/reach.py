@@ -34,7 +34,7 @@ from policy.matching import (
     interface_pattern,
     match_address,
 )
-from policy.operations import local_pref_of, priority_of
+from policy.operations import Operation, changes_as_path, local_pref_of, priority_of
 from policy.path import PeerType
 from policy.prefix import WIDTH, covers, show_address
 from policy.prefix_sets import (
@@ -317,9 +317,14 @@ def settled(rule: Rule, setting: Setting) -> Rule:
 
 
 class _Living:
-    """The rules before another one that may decide in its place."""
+    """The rules before another one that may decide in its place.
 
-    def __init__(self) -> None:
+    Args:
+        by_origin: rules change AS_PATHs on export, so what RPKI says may differ from rule to rule.
+    """
+
+    def __init__(self, *, by_origin: bool) -> None:
+        self._by_origin = by_origin
         self._rules: dict[
             int, tuple[Rule, PrefixSet, tuple[Callable[[Rule, Rule], bool], ...]]
         ] = {}
@@ -339,14 +344,27 @@ class _Living:
                 if not follows(rule, each):
                     break
             else:
-                found.append((number, each, taken))
+                if not self._by_origin or _asks_of_the_same(rule, each):
+                    found.append((number, each, taken))
         return found
+
+
+def _asks_of_the_same(later: Rule, earlier: Rule) -> bool:
+    """Tell whether two rules ask of the same origin what RPKI says (`policy.filters`)."""
+    if earlier.rpki is None:
+        return True
+    return later.action is earlier.action and _path_edits(later) == _path_edits(earlier)
+
+
+def _path_edits(rule: Rule) -> tuple[Operation, ...]:
+    return tuple(filter(changes_as_path, rule.operations))
 
 
 def dead_rules(rules: Sequence[Rule], setting: Setting) -> list[Dead]:
     """Find the rules of a chain that never decide, in their order."""
     found: list[Dead] = []
-    living = _Living()
+    is_export = setting.direction is Direction.EXPORT
+    living = _Living(by_origin=is_export and any(map(_path_edits, rules)))
     for number, written in enumerate(rules):
         never = why_never(written, setting)
         if never is not None:

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias, assert_never
 from fsm.family import Afi
 from policy.as_path_regex import matched_text
 from policy.communities import CommunityPattern, Wanted
-from policy.filters import Filter, Rule, Scope, effective_local_pref
+from policy.filters import Filter, Rule, Scope, announced_origin, effective_local_pref
 from policy.matching import (
     MatchOperator,
     Network,
@@ -51,16 +51,21 @@ from policy.operations import (
 )
 from policy.path import Path
 from policy.prefix import Nlri, covers, show, show_address
-from policy.vrps import Validity, origin_of
+from policy.vrps import Validity
 
 
 class Asked(NamedTuple):
-    """A route that a filter is asked about."""
+    """A route that a filter is asked about.
+
+    Attributes:
+        announced_with: operations of the rule that would announce it, for what RPKI says.
+    """
 
     afi: Afi
     nlri: Nlri
     path: Path
     scope: Scope
+    announced_with: tuple[Operation, ...] = ()
 
 
 Check: TypeAlias = Callable[[Rule, Asked], str]
@@ -102,7 +107,9 @@ def trace(chain: Filter | None, asked: Asked) -> Trace:
         assert chain is not None
         if chain.matches(number, asked.nlri, asked.path, asked.scope):
             return Trace(rule, tuple(misses))
-        misses.append(Miss(number, rule.origin, first_miss(rule, asked)))
+        operations = chain.announced_with(number, asked.nlri, asked.path, asked.scope)
+        words = first_miss(rule, asked._replace(announced_with=operations))
+        misses.append(Miss(number, rule.origin, words))
     return Trace(None, tuple(misses))
 
 
@@ -250,7 +257,7 @@ def _rpki(rule: Rule, asked: Asked) -> str:
         return ""
     origins, found, whence = asked.scope.origins, Validity.NOT_FOUND, ""
     if origins is not None:
-        origin = origin_of(asked.path.attributes, origins.local_asn)
+        origin = announced_origin(asked.path, asked.announced_with, asked.scope, origins)
         found = origins.vrps.validate(asked.nlri, origin)
         whence = " from an AS_SET" if origin is None else f" from AS {origin}"
     if found is rule.rpki:

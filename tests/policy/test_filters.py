@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,9 +26,17 @@ from policy.filters import (
     holds,
 )
 from policy.matching import MatchOperator, match_prefix
-from policy.operations import AddCommunity, RemovePrivateAs, SetMed
+from policy.operations import (
+    AddCommunity,
+    AsOverride,
+    Ends,
+    PrependAsPath,
+    RemovePrivateAs,
+    SetMed,
+)
 from policy.path import Hop, Path, PeerType
 from policy.prefix import Nlri
+from policy.tracing import Asked, trace
 from policy.vrps import Origins, Validity, Vrps, VrpTable
 from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER, local, next_hop, nlri, nlris, route
 
@@ -117,6 +126,69 @@ def test_our_own_routes_come_from_our_as() -> None:
     rules = [accept(rpki=Validity.VALID)]
     assert decide(rules, route(local(), path=()), VALID, scope).accepted
     assert decide(rules, route(local(), path=()), INVALID, scope) is NO_MATCH
+
+
+def leaving(peer_asn: int, **said: int) -> Scope:
+    """Make a scope of the way out to an external peer; our own AS is 64512."""
+    return replace(
+        knowing(**said), direction=Direction.EXPORT, ends=Ends(local_asn=64512, peer_asn=peer_asn)
+    )
+
+
+PRIVATE = {"operations": (RemovePrivateAs(everywhere=True),)}
+INVALID_GO = reject(rpki=Validity.INVALID, origin="invalid")
+
+
+@pytest.mark.parametrize(
+    ("rules", "decides"),
+    [
+        # The customer's private AS is not in any VRP, ours is: what leaves without it is Valid.
+        ([INVALID_GO, accept(**PRIVATE, origin="all")], "all"),
+        ([INVALID_GO, accept(origin="all")], "invalid"),
+        ([INVALID_GO, accept(**inside("10.1.0.0/16"), **PRIVATE, origin="some")], "some"),
+        ([INVALID_GO, accept(**inside("10.2.0.0/16"), **PRIVATE, origin="some")], "invalid"),
+        ([INVALID_GO, reject(origin="rest"), accept(**PRIVATE)], "invalid"),
+        ([accept(rpki=Validity.VALID, **PRIVATE, origin="valid"), accept()], "valid"),
+        ([accept(rpki=Validity.VALID, origin="valid"), accept(**PRIVATE, origin="all")], "all"),
+        ([accept(rpki=Validity.INVALID, **PRIVATE), accept(origin="all")], "all"),
+        # Another rule of that kind says nothing about what would be announced.
+        ([reject(rpki=Validity.VALID, origin="valid"), INVALID_GO, accept(**PRIVATE)], "valid"),
+    ],
+)
+def test_on_export_the_origin_counts_that_the_peer_would_see(
+    rules: list[Rule], decides: str
+) -> None:
+    """RFC 8893 §3."""
+    scope, path = leaving(7, net1=64512), route(path=(64600,))
+    assert decide(rules, path, VALID, scope).reason == decides
+    found = trace(Filter(rules), Asked(Afi.IPV4, nlri(VALID), path, scope))
+    assert found.decided is not None
+    assert found.decided.origin == decides
+
+
+def test_other_operations_on_the_path_count_for_its_origin_too() -> None:
+    ours, theirs = leaving(64600, net1=64512), leaving(64600, net1=7)
+    override, prepend = (
+        accept(operations=(AsOverride(),)),
+        accept(operations=(PrependAsPath((7,)),)),
+    )
+    for rule, path, scope in (
+        (override, route(path=(8, 64600)), ours),
+        (prepend, route(local(), path=()), theirs),
+    ):
+        assert decide([INVALID_GO, rule], path, VALID, scope).accepted
+        assert not decide([INVALID_GO, accept()], path, VALID, scope).accepted
+    # Towards our own AS private numbers stay, and on import nothing has been changed yet.
+    for scope in (leaving(64512, net1=64512), knowing(net1=64512)):
+        rules = [INVALID_GO, accept(**PRIVATE)]
+        assert not decide(rules, route(path=(64600,)), VALID, scope).accepted
+
+
+def test_a_miss_says_of_which_origin_rpki_has_spoken() -> None:
+    rules = [INVALID_GO, accept(**PRIVATE)]
+    asked = Asked(Afi.IPV4, nlri(VALID), route(path=(64600,)), leaving(7, net1=64512))
+    [miss] = trace(Filter(rules), asked).misses
+    assert miss.words == "RPKI says Valid of 10.1.0.0/24 from AS 64512, not Invalid"
 
 
 def test_without_anybody_who_knows_every_route_is_not_found() -> None:

@@ -14,7 +14,15 @@ from policy.as_path_regex import AsPathRegex
 from policy.communities import CommunityPattern
 from policy.filters import Action, Direction, Filter, Rule, Scope
 from policy.matching import MatchOperator, match_prefix
-from policy.operations import SetPriority, local_pref_of
+from policy.operations import (
+    AsOverride,
+    Ends,
+    Operation,
+    PrependAsPath,
+    RemovePrivateAs,
+    SetPriority,
+    local_pref_of,
+)
 from policy.path import Path, PeerType
 from policy.prefix import Nlri, pack
 from policy.prefix_sets import first_outside
@@ -88,9 +96,18 @@ def conditions(draw: st.DrawFn) -> dict[str, Any]:
     return found
 
 
+OPERATIONS: list[tuple[Operation, ...]] = [
+    (),
+    (SetPriority(7),),
+    (PrependAsPath((65003,)),),
+    (RemovePrivateAs(everywhere=True),),
+    (AsOverride(), SetPriority(7)),
+]
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> Rule:
-    operations = draw(st.sampled_from([(), (SetPriority(7),)]))
+    operations = draw(st.sampled_from(OPERATIONS))
     return Rule(draw(st.sampled_from(Action)), operations=operations, **draw(conditions()))
 
 
@@ -159,7 +176,8 @@ def test_dead_rules_never_decide_and_the_others_decide_as_before(
     path = data.draw(routes(direction, peer_type))
     asked = data.draw(st.lists(prefixes(), min_size=1, max_size=8))
     said = data.draw(st.lists(st.sampled_from(NETWORKS), unique=True, max_size=3))
-    scope = Scope(peer_type, direction, origins=Origins(vrps_of(said), 64512))
+    ends = Ends(64512, 64512 if peer_type is PeerType.INTERNAL else 65001)
+    scope = Scope(peer_type, direction, origins=Origins(vrps_of(said), 64512), ends=ends)
     for prefix in asked:
         [(before, _)] = Filter(chain).partition([prefix], path, scope)
         [(after, _)] = Filter(kept).partition([prefix], path, scope)

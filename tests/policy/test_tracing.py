@@ -18,6 +18,7 @@ from policy.operations import (
     AddCommunity,
     AsOverride,
     Blackhole,
+    Ends,
     NextHopWord,
     Operation,
     PrependAsPath,
@@ -46,6 +47,8 @@ def knowing(*said: str) -> Origins:
 
 NOBODY_KNOWS = Scope(PeerType.EXTERNAL, Direction.IMPORT, normal_priority=1024)
 IMPORT = replace(NOBODY_KNOWS, origins=knowing("0.0.0.0/2", "192.0.0.0/3"))
+
+EXPORT = replace(IMPORT, direction=Direction.EXPORT, ends=Ends(1, 65002))
 
 NO_CONDITIONS = {"action", "operations", "origin", "reason"}
 """What else stands in a rule."""
@@ -240,6 +243,7 @@ RULES = st.lists(
         neighbors=st.sampled_from([(), (), ((4, nlri("192.0.2.1/32")),)]),
         priority=st.sampled_from([None, None, 1024, 2147483547]),
         rpki=st.sampled_from([None, None, *Validity]),
+        operations=st.sampled_from([(), (), (PrependAsPath((64513,)),), (RemovePrivateAs(),)]),
         origin=st.uuids().map(str),
     ),
     max_size=5,
@@ -249,7 +253,7 @@ RULES = st.lists(
 @given(
     RULES,
     nlris(within=1),
-    st.sampled_from([IMPORT, NOBODY_KNOWS]),
+    st.sampled_from([IMPORT, NOBODY_KNOWS, EXPORT]),
     st.sampled_from(
         [
             route(),
