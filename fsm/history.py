@@ -1,7 +1,9 @@
 """What happened to a session lately, enough to replay it.
 
-`History` keeps the last entries, each an event with its time and what it led to. Keepalives and
-updates that led to nothing are most of what happens, and take one place together.
+`History` keeps the last entries, each an event with its time and what it led to. What goes on while
+a session is up (KEEPALIVEs either way, UPDATEs, refreshes) is most of what happens, and says
+nothing of how it came up or went down: behind the last entry of another kind, only the last of each
+is kept.
 """
 
 from __future__ import annotations
@@ -9,8 +11,17 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from fsm.effects import Effect, StateChanged
-from fsm.events import Event, KeepAliveMsg, SendEvent, Side, Tick, UpdateMsg
+from fsm.effects import Effect, Send, StateChanged
+from fsm.events import (
+    Event,
+    KeepAliveMsg,
+    RouteRefreshMsg,
+    SendEvent,
+    Side,
+    Tick,
+    UpdateMsg,
+)
+from fsm.messages import Keepalive
 
 HISTORY_LENGTH = 64
 
@@ -21,6 +32,17 @@ class HistoryEntry(NamedTuple):
     now: float
     event: Event
     effects: tuple[Effect, ...]
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether it is what goes on while a session is up."""
+        match self.event:
+            case UpdateMsg() | KeepAliveMsg() | RouteRefreshMsg():
+                return not self.effects
+            case Tick():
+                return all(isinstance(e, Send) and e.message == Keepalive() for e in self.effects)
+            case _:
+                return False
 
     def __str__(self) -> str:
         effects = "; ".join(map(_effect_words, self.effects)) or "nothing to do"
@@ -54,13 +76,18 @@ class History(deque[HistoryEntry]):
         super().__init__(maxlen=HISTORY_LENGTH)
 
     def note(self, now: float, event: Event, effects: list[Effect]) -> None:
-        """Keep an event; a run of alike events that led to nothing takes one place."""
+        """Keep an event; what is routine takes the place of its like."""
         if isinstance(event, Tick | SendEvent) and not effects:
             return
         entry = HistoryEntry(now, event, tuple(effects))
-        if self and not effects and isinstance(event, UpdateMsg | KeepAliveMsg):
-            last = self[-1]
-            if last.event == event and not last.effects:
-                self[-1] = entry
-                return
+        if entry.is_routine:
+            self._forget_the_like(entry)
         self.append(entry)
+
+    def _forget_the_like(self, entry: HistoryEntry) -> None:
+        for at in range(len(self) - 1, -1, -1):
+            if not self[at].is_routine:
+                return
+            if self[at][1:] == entry[1:]:
+                del self[at]
+                return

@@ -23,6 +23,7 @@ from fsm.events import (
     ManualStartWithPassiveTcpEstablishment,
     ManualStop,
     NotifMsg,
+    RouteRefreshMsg,
     SendBlocked,
     SendProgress,
     Side,
@@ -37,7 +38,7 @@ from fsm.events import (
 )
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from fsm.history import HISTORY_LENGTH
-from fsm.messages import Keepalive, Open
+from fsm.messages import Keepalive, Open, RouteRefresh
 from fsm.notifications import Notification
 from fsm.session import Session
 from fsm.state import State
@@ -363,6 +364,25 @@ def test_a_run_of_updates_takes_one_place_in_the_history() -> None:
         one.handle(Tick(), float(now))
     assert [entry.event for entry in one.history] == [*UP, UpdateMsg(OUT)]
     assert one.history[-1].now == 9.0
+
+
+def test_days_of_a_session_leave_room_for_how_it_came_up() -> None:
+    one = session(*UP)
+    refresh = RouteRefreshMsg(OUT, RouteRefresh(IPV4_UNICAST))
+    daily = (UpdateMsg(OUT), Tick(), KeepAliveMsg(OUT), refresh)
+    for now in range(30, 30 * HISTORY_LENGTH, 30):
+        for event in daily:
+            one.handle(event, float(now))
+    assert [entry.event for entry in one.history] == [*UP, *daily]
+    assert {entry.now for entry in list(one.history)[len(UP) :]} == {30.0 * (HISTORY_LENGTH - 1)}
+
+
+def test_what_is_routine_stands_apart_from_what_was_before_other_news() -> None:
+    one = session(*UP)
+    for event in (UpdateMsg(OUT), ManualStart(), UpdateMsg(OUT), KeepAliveMsg(OUT), UpdateMsg(OUT)):
+        one.handle(event, 1.0)
+    last = (UpdateMsg(OUT), ManualStart(), KeepAliveMsg(OUT), UpdateMsg(OUT))
+    assert [entry.event for entry in one.history] == [*UP, *last]
 
 
 def test_the_history_is_bounded() -> None:
