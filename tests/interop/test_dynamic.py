@@ -2,7 +2,8 @@
 
 BIRD, FRR and GoBGP stand on one segment, each in an AS of its own, with a session in each family.
 What Wren knows of them is a range of addresses, one of AS numbers, a password for all, and that
-they are near.
+they are near. OpenBGPD has a rack for itself: it needs a word to dial again before it has waited
+for half a minute, and for twice as long after each failure.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from speaker.errors import SpeakerError
 from tests.support.birds import QUICK
 from tests.support.datastores import log_of, put, remove, wren_in
 from tests.support.labs import lab_of
-from tests.support.pairs import becomes, gateways
+from tests.support.pairs import becomes, gateways, soon
 from tests.support.resources import node, peer, settings
 from tests.support.restarters import BIRD_RESTARTS
 from tests.support.watching import watched
@@ -33,10 +34,11 @@ pytestmark = [pytest.mark.interop, pytest.mark.netns]
 
 RIGHT, WRONG = "rack-key", "another-key"
 NAMES = ("bird", "frr", "gobgp")
-HOSTS = {name: number for number, name in enumerate(NAMES, 11)}
+HOSTS = {name: number for number, name in enumerate((*NAMES, "openbgpd"), 11)}
 SIGNED = {
     "bird": f'password "{RIGHT}"; ttl security on; {BIRD_RESTARTS}',
     "frr": f"password {RIGHT}\nttl-security hops 1",
+    "openbgpd": f"tcp md5sig password {RIGHT}\nttl-security yes",
     "gobgp": f'auth-password = "{RIGHT}"\n[neighbors.ttl-security.config]\n'
     "enabled = true\nttl-min = 255",
 }
@@ -65,10 +67,11 @@ def rack(**keys: str) -> dict[str, Any]:
     return peer("rack", node="tor", password=password, ttlSecurity=1, extensions=extensions)
 
 
-def topology(datastore: Path) -> str:
+def topology(datastore: Path, hosts: tuple[str, ...] = NAMES) -> str:
     nodes: dict[str, Any] = {"tor": {"kind": "wren", "datastore": str(datastore)}}
     lan = {"tor": [f"{at(1, f)}/{24 if f is Family.IPV4 else 64}" for f in BOTH]}
-    for name, number in HOSTS.items():
+    for name in hosts:
+        number = HOSTS[name]
         peers = [
             {
                 "address": at(1, f),
@@ -119,7 +122,8 @@ class Rack:
     def all_are_up(self) -> None:
         names = sorted(called(name, family) for name in NAMES for family in BOTH)
         becomes("all are peers", lambda: sorted(self.up()), names)
-        for name, number in HOSTS.items():
+        for name in NAMES:
+            number = HOSTS[name]
             for family in BOTH:
                 becomes(
                     f"{name} hears of the others",
@@ -129,7 +133,7 @@ class Rack:
 
     def hears(self, speaker: RunningNode, family: Family, own: int) -> bool:
         """Tell whether a speaker has what all others announce."""
-        others = {network(number, family) for number in HOSTS.values() if number != own}
+        others = {network(HOSTS[name], family) for name in NAMES if HOSTS[name] != own}
         return others <= speaker.routes(family).keys()
 
     @contextmanager
@@ -148,13 +152,19 @@ class Rack:
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rack]:
     datastore = tmp_path_factory.mktemp("rack") / "datastore"
+    with rack_of(datastore, NAMES) as found:
+        yield found
+
+
+@contextmanager
+def rack_of(datastore: Path, hosts: tuple[str, ...]) -> Iterator[Rack]:
     common = settings(
         asNumber=65001,
         nodeToNodeMeshEnabled=False,
-        annotations={"wren.bgp/policy": "plain"},
+        annotations={"wren.bgp/policy": "plain", "wren.bgp/networks": "10.9.0.0/16 fd09::/64"},
     )
     put(datastore, common, node("tor", "172.31.0.1/24", "fd31::1/64"), rack())
-    with lab_of(topology(datastore)) as lab:
+    with lab_of(topology(datastore, hosts)) as lab:
         found = Rack(lab, datastore)
         found.give(RIGHT)
         yield found
@@ -163,7 +173,8 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rack]:
 def test_each_that_dials_from_the_range_is_a_peer_of_its_own(hosts: Rack) -> None:
     hosts.all_are_up()
     peers = {p["address"]: p for p in hosts.status()["peers"]}
-    for name, number in HOSTS.items():
+    for name in NAMES:
+        number = HOSTS[name]
         for family in BOTH:
             found = peers[at(number, family)]
             assert (found["name"], found["resource"]) == (called(name, family), "rack")
@@ -329,3 +340,50 @@ def knows(hosts: Rack, name: str) -> bool:
 def leads(hosts: Rack, prefix: str) -> bool:
     family = Family.IPV6 if ":" in prefix else Family.IPV4
     return prefix in gateways(hosts.tor, family)
+
+
+def test_openbgpd_dials_a_range_by_the_password_of_the_day(tmp_path: Path) -> None:
+    with rack_of(tmp_path / "datastore", ("openbgpd",)) as hosts:
+        speaker, number = hosts.lab.node("openbgpd"), HOSTS["openbgpd"]
+        becomes("it is a peer", partial(calls, hosts), wanted=True)
+        peers = {p["address"]: p for p in hosts.status()["peers"]}
+        for family, ours in ((Family.IPV4, "10.9.0.0/16"), (Family.IPV6, "fd09::/64")):
+            found = peers[at(number, family)]
+            assert (found["name"], found["remoteAS"]) == (
+                called("openbgpd", family),
+                65000 + number,
+            )
+            assert found["password"]["inUseSince"] is not None
+            becomes(
+                "it hears us",
+                partial(told, speaker, family),
+                {network(number, family), ours},
+            )
+            becomes("we hear it", partial(leads, hosts, network(number, family)), wanted=True)
+
+        before = hosts.up()
+        hosts.give(WRONG)
+        name = called("openbgpd", Family.IPV4)
+        becomes("the other key waits", lambda: changes(hosts, name), wanted=True)
+        assert hosts.up() == before
+        ask(hosts.tor.home, "disable", name=name)
+        ask(hosts.tor.home, "enable", name=name)
+        becomes("it has gone", partial(knows, hosts, name), wanted=False)
+        assert not soon(lambda: calls(hosts))
+        hosts.give(RIGHT)
+        becomes("it is back", partial(calls, hosts), wanted=True)
+
+
+def told(speaker: RunningNode, family: Family) -> set[str]:
+    """Give the prefixes that a speaker has."""
+    return set(speaker.routes(family))
+
+
+def calls(hosts: Rack) -> bool:
+    """Tell whether both sessions with OpenBGPD are up; else it is told to dial."""
+    speaker = hosts.lab.node("openbgpd")
+    down = [family for family in BOTH if called("openbgpd", family) not in hosts.up()]
+    for family in down:
+        control = ["bgpctl", "-s", str(speaker.home / "bgpd.sock")]
+        speaker.execute([*control, "neighbor", at(1, family), "up"])
+    return not down
