@@ -18,7 +18,7 @@ Standards: Calico IPPool, BlockAffinity, BGPConfiguration as its BIRD templates 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache, partial
@@ -387,19 +387,36 @@ def kernel_verdicts(policy: BuiltinPolicy, nlris: list[Nlri], path: Path) -> Ker
     return list(groups.items())
 
 
+def verdicts_agree(policy: BuiltinPolicy, next_hops: Iterable[bytes]) -> bool:
+    """Tell whether paths of BGP with these next hops have the same verdict on each prefix.
+
+    Args:
+        policy: of the node.
+        next_hops: BGP next hops, as in `PathAttributes`.
+    """
+    places = {(_place_of(policy, one), _has_wireguard(policy, one)) for one in next_hops}
+    return len(places) <= 1
+
+
 def _is_by_wireguard(policy: BuiltinPolicy, path: Path) -> bool:
     """Tell whether Felix routes it: both ends have WireGuard."""
-    if not policy.has_wireguard or not path.source.is_bgp:
-        return False
-    return path.attributes.next_hop in policy.wireguard_peers
+    return path.source.is_bgp and _has_wireguard(policy, path.attributes.next_hop)
+
+
+def _has_wireguard(policy: BuiltinPolicy, next_hop: bytes) -> bool:
+    return policy.has_wireguard and next_hop in policy.wireguard_peers
 
 
 def _circumstance(policy: BuiltinPolicy, path: Path) -> int:
     """Tell which of a place's verdicts is the path's."""
-    next_hop = path.attributes.next_hop
     if not path.source.is_bgp:
         # Blackholes of our blocks and static routes: pools do not matter to them.
         return _STATIC
+    return _place_of(policy, path.attributes.next_hop)
+
+
+def _place_of(policy: BuiltinPolicy, next_hop: bytes) -> int:
+    """Tell which of a place's verdicts is that of a BGP next hop."""
     if policy.own_network is None:
         # Without the node's subnet Calico makes no rules for IPv4 pools at all.
         return _STATIC if len(next_hop) == 4 else _FAR

@@ -10,9 +10,9 @@ one object for it which all their routes name. When the way to a next hop change
 of several equal next hops dies or its peer goes (`lost`), or a peer's weight is changed
 (`balance`), the kernel is told of the ways that are concerned, one message each, before any prefix
 is decided again. That is never wrong: of equal paths those that are left are still what each prefix
-has, and a peer stands in for another one only if it has a path to all that the other had. The
-decisions follow and find, as a rule, that everything is as it should be; a route without another
-path waits for its decision.
+has, and a peer stands in for another one only if it has a path to all that the other had, and the
+node's own policy makes no difference between the two. The decisions follow and find, as a rule,
+that everything is as it should be; a route without another path waits for its decision.
 
 Routes that came from the kernel are never given back to it.
 
@@ -22,6 +22,7 @@ Standards: RFC 4271 §9.1.2.1 (what is installed); Calico's kernel policy by `po
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set, Sized
+from functools import partial
 from itertools import chain, count
 from typing import Protocol
 
@@ -32,6 +33,7 @@ from policy.calico import (
     KernelVerdict,
     kernel_metric,
     kernel_verdicts,
+    verdicts_agree,
 )
 from policy.path import NextHop, Path, Source, stays_out
 from policy.prefix import Nlri
@@ -253,17 +255,21 @@ class FibSink:
     def _stand_in(self, source: Source, others: Callable[[], Iterable[NextHop]]) -> None:
         """Let routes that a peer alone told go by another one that has paths to all of them."""
         for family, loc_rib in self._loc_ribs.items():
-            # The node's own policy may keep a prefix off one way and not off another.
-            if family.safi != Safi.UNICAST or self._builtin(family) is not None:
+            if family.safi != Safi.UNICAST:
                 continue
-            found = stand_in(loc_rib.tables, source)
+            policy = self._builtin(family)
+            if policy is None:
+                found = stand_in(loc_rib.tables, source)
+            else:
+                found = stand_in(loc_rib.tables, source, partial(verdicts_agree, policy))
             if found is None:
                 continue
-            into = self._lead(Members.of(family.afi, False, {found.instead: 1}))
             gone = found.gone.difference(others())
             for members, number in list(self._ways.items()):
-                alone = members.afi is family.afi and members.next_hops <= gone
-                if alone and into is not None and into.way and not members.tunnel:
+                if members.afi is not family.afi or not members.next_hops <= gone:
+                    continue
+                into = self._lead(Members.of(family.afi, members.tunnel, {found.instead: 1}))
+                if into is not None and into.way:
                     del self._ways[members]
                     self._kernel.merge(family.afi, number, into)
                     self._kernel.hurry()

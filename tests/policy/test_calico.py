@@ -25,6 +25,7 @@ from policy.calico import (
     import_preference,
     kernel_metric,
     kernel_verdicts,
+    verdicts_agree,
 )
 from policy.filters import Verdict
 from policy.operations import AddCommunity
@@ -387,6 +388,46 @@ class TestPriority:
         self, path: Path, metric: int
     ) -> None:
         assert kernel_metric(path, 1024) == metric
+
+
+NEXT_HOPS = ("10.10.0.2", "10.10.0.3", "192.0.2.2", "192.0.2.3")
+
+
+@given(
+    st.sampled_from(Encap),
+    st.sampled_from(Encap),
+    st.sampled_from(ClusterRoutes),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.sampled_from(NEXT_HOPS), min_size=1, max_size=3),
+)
+def test_next_hops_that_agree_have_the_same_verdicts(
+    ipip: Encap,
+    vxlan: Encap,
+    routes: ClusterRoutes,
+    has_wireguard: bool,
+    has_subnet: bool,
+    next_hops: list[str],
+) -> None:
+    policy = replace(
+        POLICY,
+        pools=tuple(replace(pool, ipip=ipip, vxlan=vxlan) for pool in POLICY.pools),
+        cluster_routes=routes,
+        has_wireguard=has_wireguard,
+        wireguard_peers=frozenset({address(NEXT_HOPS[0]), address(NEXT_HOPS[3])}),
+        own_network=nlri("10.10.0.0/16") if has_subnet else None,
+    )
+    prefixes = [pool.cidr for pool in policy.pools] + [nlri("192.0.2.0/24")]
+    found = [
+        {
+            (each, verdict)
+            for verdict, part in kernel_verdicts(policy, prefixes, route(next_hop=text))
+            for each in part
+        }
+        for text in next_hops
+    ]
+    if verdicts_agree(policy, map(address, next_hops)):
+        assert all(verdicts == found[0] for verdicts in found)
 
 
 def test_policies_compare_by_content() -> None:

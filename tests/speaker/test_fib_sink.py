@@ -363,10 +363,37 @@ def test_nobody_stands_in_for_a_next_hop_that_another_peer_tells() -> None:
     assert bench.kernel.moves == []
 
 
-def test_nobody_stands_in_where_the_nodes_own_policy_decides_about_each_prefix() -> None:
-    bench = Bench(calico())
+def test_under_calicos_policy_somebody_stands_in_who_is_treated_alike() -> None:
+    bench = Bench(calico(POOL))
     one, other = worse(bench, "10.1.0.0/16", "10.2.0.0/16")
     bench.sink.lost(one.source, lambda: [other.next_hop])
+    assert bench.kernel.moves == ["1 is 2 10.0.3.9 dev eth3"]
+    bench.withdraw("a", "10.1.0.0/16", "10.2.0.0/16")
+    assert {text.partition(" metric")[0] for text in bench.seen().values()} == {"10.0.3.9 dev eth3"}
+
+
+def test_somebody_stands_in_through_the_tunnel_for_what_goes_through_it() -> None:
+    pool = replace(POOL, ipip=Encap.ALWAYS)
+    bench = Bench(calico(pool, cluster_routes=ClusterRoutes.ENABLED))
+    one, other = worse(bench, "10.65.1.0/26", "10.1.0.0/16", "10.2.0.0/16")
+    bench.announce(one, "10.65.1.0/26")
+    bench.sink.lost(one.source, lambda: [other.next_hop])
+    moved = bench.kernel.moves
+    assert [text.split(" is ")[1].split(" ", 1)[1] for text in moved] == [
+        "10.0.3.9 dev eth3",
+        "10.0.3.9 dev tunl0 onlink",
+    ]
+
+
+def test_nobody_stands_in_where_the_nodes_own_policy_makes_a_difference() -> None:
+    """Packets into the pool go through the tunnel unless the next hop is in our subnet."""
+    pool = replace(POOL, ipip=Encap.CROSS_SUBNET)
+    bench = Bench(calico(pool, cluster_routes=ClusterRoutes.ENABLED))
+    near = from_peer("a", 2, next_hop="10.0.2.9")
+    far = from_peer("b", 3, next_hop="192.0.2.3", path=(1, 2, 3))
+    for path in (near, far):
+        bench.announce(path, "10.65.1.0/26")
+    bench.sink.lost(near.source, lambda: [far.next_hop])
     assert bench.kernel.moves == []
 
 
