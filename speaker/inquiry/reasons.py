@@ -85,7 +85,7 @@ class InKernel(StrEnum):
     REFUSED = "the kernel refuses it ({why}); it is tried again"
     UNCLEAR = "not clear ({why}); the next scan will tell"
     PENDING = "about to be installed"
-    DEFERRED = "we have restarted: routes are installed when {peers} have told all they have"
+    DEFERRED = "we have restarted: routes are installed after End-of-RIB of {peers}"
     ADOPTED = "a route of an earlier run is still there, until the peers have told everything"
     LEAVING = "no path is used any more, and ours is about to be taken out"
 
@@ -99,7 +99,7 @@ class Telling(StrEnum):
     SESSION_DOWN = "the session is not up: {why}"
     NO_FAMILY = "the session does not carry {family}"
     NOT_USED = "no path is used"
-    DEFERRED = "we have restarted: routes are told when {peers} have told all they have"
+    DEFERRED = "we have restarted: routes are told after End-of-RIB of {peers}"
     EXTERNAL = "routes of an external network are told to nobody"
     OWN = "it came from there"
     IS_NEXT_HOP = "its next hop is the peer itself"

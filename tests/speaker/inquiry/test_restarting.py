@@ -87,10 +87,10 @@ async def test_a_last_resort_that_is_told_as_a_last_choice_says_by_which_key() -
         assert DEMOTED in tell(ask(router, ROUTE))
 
 
-WAITING = "p11 have told all they have"
+WAITING = "after End-of-RIB of p11"
 DEFERRED = [
-    Line(InKernel.DEFERRED, ROUTE, f"we have restarted: routes are installed when {WAITING}"),
-    Line(Telling.DEFERRED, ROUTE, f"p12: we have restarted: routes are told when {WAITING}"),
+    Line(InKernel.DEFERRED, ROUTE, f"we have restarted: routes are installed {WAITING}"),
+    Line(Telling.DEFERRED, ROUTE, f"p12: we have restarted: routes are told {WAITING}"),
 ]
 
 
