@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import RunningNode
-from tests.support.bfd import FRR_TIMERS, birds_view, protocol, sessions, state, watched
+from tests.support.bfd import FRR_PATIENT, birds_view, protocol, sessions, state, watched
 from tests.support.bfdd import bfdd, vtysh
 from tests.support.birds import WREN, Bird, around, at
 from tests.support.datastores import log_of, put, wren_in
@@ -163,13 +163,15 @@ def beside_frr(tmp_path: Path) -> Iterator[World]:
     put(directory, node("w", f"{WREN}/24"))
     put(directory, settings(nodeToNodeMeshEnabled=False, asNumber=65001))
     put(directory, watched(4))
+    # Neither end is to lose the other on a machine that is busy with other tests.
+    put(directory, document("BFDConfiguration", "patient", {"interfaces": [{"multiplier": 30}]}))
     frr = {
         "kind": "frr",
         "asn": 65004,
         "at": f"{at(4)}/24",
         "peers": [{"address": WREN, "asn": 65001, "families": ["ipv4"], "hold_time": 90}],
     }
-    with lab_of(around(directory, {}, {"f": frr})) as lab, bfdd(lab.node("f"), FRR_TIMERS):
+    with lab_of(around(directory, {}, {"f": frr})) as lab, bfdd(lab.node("f"), FRR_PATIENT):
         world = World(lab.node("w"), lab.node("f"), directory)
         lines = ("configure terminal", "router bgp 65004")
         vtysh(world.bird, *lines, f"neighbor {WREN} bfd profile quick")
@@ -186,12 +188,12 @@ def test_frr_agrees_on_timers_and_their_changes(beside_frr: World) -> None:
         session = sessions(wren)[at(4)]
         return session["txIntervalUs"], session["rxIntervalUs"], session["detectionTimeUs"]
 
-    becomes("timers are agreed", agreed, (120_000, 80_000, 240_000))
+    becomes("timers are agreed", agreed, (120_000, 80_000, 2_400_000))
     profile = ("configure terminal", "bfd", "profile quick")
     vtysh(frr, *profile, "receive-interval 400", "transmit-interval 300")
-    becomes("the slower ones too", agreed, (400_000, 300_000, 900_000))
+    becomes("the slower ones too", agreed, (400_000, 300_000, 9_000_000))
     vtysh(frr, *profile, "receive-interval 50", "transmit-interval 60")
-    becomes("and faster ones", agreed, (100_000, 60_000, 180_000))
+    becomes("and faster ones", agreed, (100_000, 60_000, 1_800_000))
     [said] = json.loads(vtysh(frr, "show bfd peers json"))
     assert (said["status"], said["remote-transmit-interval"]) == ("up", 100)
     assert sessions(wren)[at(4)]["downs"] == 0
