@@ -315,12 +315,12 @@ class Exchange:
             rib.mark_stale()
             self._stale_alarm.cancel()
             self._stale_alarm.set(self._tables.clock.now() + STALE_TIME)
-        elif rib.stale:
+        elif rib.is_marked:
             self._swept.add(message.family)
 
     def _refresh_is_late(self) -> None:
         """The peer did not say that its refresh is over: what it has not told by now goes."""
-        self._swept.update(family for family, rib in self.inbound.ribs.items() if rib.stale)
+        self._swept.update(family for family, rib in self.inbound.ribs.items() if rib.is_marked)
         self._tables.work()
 
     def _sweep_stale(self, size: int) -> bool:
@@ -333,7 +333,7 @@ class Exchange:
 
     def forget_stale(self, families: Iterable[Family]) -> None:
         """Withdraw, in slices, what a peer that came back has not told again."""
-        self._swept.update(family for family in families if self.inbound.ribs[family].stale)
+        self._swept.update(family for family in families if self.inbound.ribs[family].is_marked)
         self._tables.work()
 
     def make_long_lived(self, families: Iterable[Family]) -> None:

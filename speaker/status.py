@@ -248,7 +248,7 @@ class Status:
                 views[str(family)]["restart"] = {
                     "phase": wait.phase.value,
                     "seconds": max(0.0, wait.until - now),
-                    "stale": len(rib if peer.exchange is None else rib.stale),
+                    "stale": len(rib) if peer.exchange is None else rib.stale,
                 }
         return views
 

@@ -142,7 +142,7 @@ def _notes(
             yield Because.of(Note.BLACKHOLE_TOO_SHORT, length=WIDTH[rib.family.afi])
     if used is not None and used.preference == URGENT_PREFERENCE != path.preference:
         yield Because.of(Note.URGENT, preference=used.preference)
-    if nlri in rib.stale:
+    if rib.is_stale(nlri, path):
         yield Because.of(Note.STALE)
     if used is not _as_policy_has_it(rib, nlri, path):
         yield Because.of(Note.JUDGED_ANEW)

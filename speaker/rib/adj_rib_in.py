@@ -9,12 +9,12 @@ it stood, and only what is judged otherwise than before is told to the Loc-RIB. 
 the same and what RPKI says has changed, `revalidate` has only those prefixes judged again that it
 is about.
 
-While a peer tells everything again (RFC 7313 §4), a second generation, ``stale``, holds what it
-has not told again yet. `mark_stale` makes it from what there is, each announcement takes its
-prefixes out of it, and what is left in the end is withdrawn in slices by `sweep_stale`. No prefix
-has a flag. The same serves a peer that restarts gracefully: its table outlives the session
-(`source` is the same in the next one) and is stale from the moment it comes back. If it stays away
-for long, `age` turns what stands there, in slices, into a last resort.
+While a peer tells everything again (RFC 7313 §4), what it has told since `mark_stale` is noted
+beside the table, and all else is stale; in the end `sweep_stale` goes over the table in slices and
+withdraws that. So no prefix has a flag, and to begin costs nothing. The same serves a peer that
+restarts gracefully: its table outlives the session (`source` is the same in the next one) and is
+stale from the moment it comes back. If it stays away for long, `age` turns what stands there, in
+slices, into a last resort.
 
 A table knows which Loc-RIB it feeds and tells it about every batch at once; nobody else does. That
 of a peer that tells several paths to a prefix is `speaker.rib.adj_rib_in_paths`.
@@ -26,6 +26,7 @@ from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from types import MappingProxyType
+from typing import Any
 
 from fsm.family import Family
 from policy.path import Path, Source
@@ -64,6 +65,7 @@ class AdjRibIn:
         "_loc_rib",
         "_only",
         "_unjudged",
+        "_unswept",
         "changed",
         "dropped",
         "family",
@@ -73,7 +75,6 @@ class AdjRibIn:
         "refusals",
         "refused",
         "source",
-        "stale",
     )
 
     has_ids = False
@@ -96,9 +97,10 @@ class AdjRibIn:
         self._is_lifted = False
         # Of these, what it is about; None: all of them.
         self._only: Covered | None = None
-        self.stale: dict[Nlri, Path] = {}
-        # Told since the refresh began; only then.
-        self._again: dict[Nlri, None] = {}
+        # Of what is here, what was told since the refresh began; None: there is none.
+        self._again: dict[Nlri, None] | None = None
+        # What the sweep has still to look at; None: it has not begun.
+        self._unswept: list[Nlri] | None = None
         # What has still to become a last resort.
         self._ageing: list[Nlri] = []
         self.maximum: int | None = None
@@ -158,10 +160,10 @@ class AdjRibIn:
     # hot: per batch
     def announce(self, path: Path, nlris: list[Nlri]) -> None:
         """Learn prefixes that came with one path, in the place of what they had before."""
-        if self.stale:
-            self._renew(nlris)
         if self.maximum is not None:
             nlris = self._within(nlris, self.maximum)
+        if self._again is not None:
+            self._again.update(dict.fromkeys(nlris))
         if self.policy is not None:
             parts = self.policy.apply(path, nlris)
             if len(parts) != 1 or parts[0][0] is not path or self.changed or self.refused:
@@ -182,21 +184,14 @@ class AdjRibIn:
             # Numbers that a filter prepends change within which AS its MED compares.
             self._loc_rib.note(used)
         elif self.changed:
-            _drop(self.changed, nlris)
+            drop(self.changed, nlris)
         if used is None:
             self.refused.update(dict.fromkeys(nlris, path))
             self._refuse(nlris)
         else:
             if self.refused:
-                _drop(self.refused, nlris)
+                drop(self.refused, nlris)
             self._accept(used, nlris)
-
-    def _renew(self, nlris: list[Nlri]) -> None:
-        """Prefixes were told again."""
-        pop = self.stale.pop
-        for nlri in nlris:
-            pop(nlri, None)
-        self._again.update(dict.fromkeys(nlris))
 
     def _within(self, nlris: list[Nlri], maximum: int) -> list[Nlri]:
         """Leave out new prefixes that are too many."""
@@ -231,45 +226,62 @@ class AdjRibIn:
         if self.refusals:
             self.refusals.drop(nlris)
         if self.refused:
-            _drop(self.refused, nlris)
+            drop(self.refused, nlris)
         if self.changed:
-            _drop(self.changed, nlris)
+            drop(self.changed, nlris)
+        if self._again:
+            drop(self._again, nlris)
         self._refuse(nlris)
 
     def mark_stale(self) -> None:
         """From now on, what is not announced again is stale (RFC 7313 §4).
 
-        Where a refresh begins anew, only what was told meanwhile is looked at: a peer that says
-        nothing but this must not cost a walk of its table each time.
+        The table is not looked at: a peer that says nothing but this must not cost a walk of it
+        each time, and nobody else's session has to wait.
         """
-        if self.stale:
-            get = self.received.get
-            self.stale |= {n: path for n in self._again if (path := get(n)) is not None}
-        else:
-            self.stale = self._copy()
-        self._again = {}
+        self._again, self._unswept = {}, None
 
-    def _copy(self) -> dict[Nlri, Path]:
-        """Give all that came, under some path."""
-        return self.paths | self.refused
+    @property
+    def is_marked(self) -> bool:
+        """Whether what is not announced again is to be swept."""
+        return self._again is not None
+
+    @property
+    def stale(self) -> int:
+        """How many prefixes have not been told again."""
+        return 0 if self._again is None else len(self) - len(self._again)
+
+    def is_stale(self, nlri: Nlri, path: Path) -> bool:
+        """Tell whether a path that is here has not been told again."""
+        return self._again is not None and nlri not in self._again
+
+    def _every_key(self) -> list[Nlri]:
+        """Give all that was told, as it is announced and withdrawn."""
+        return [*self.paths, *self.refused]
 
     def sweep_stale(self, limit: int) -> bool:
-        """Withdraw stale prefixes, at most ``limit`` at a time.
+        """Withdraw what is stale; at most ``limit`` prefixes are looked at.
 
         Returns:
-            Whether any are left.
+            Whether there are more to look at.
         """
-        lost = list(islice(self.stale, limit))
-        for nlri in lost:
-            del self.stale[nlri]
-        self.withdraw(lost)
-        if not self.stale:
-            self._again = {}
-        return bool(self.stale)
+        again = self._again
+        if again is None:
+            return False
+        if self._unswept is None:
+            self._unswept = self._every_key()
+        part = self._unswept[-limit:]
+        del self._unswept[-limit:]
+        lost = [nlri for nlri in part if nlri not in again]
+        if lost:
+            self.withdraw(lost)
+        if not self._unswept:
+            self._again, self._unswept = None, None
+        return self.is_marked
 
     def begin_to_age(self) -> None:
         """The peer is gone for long: from now on `age` makes what it told a last resort."""
-        self._ageing = list(self._copy())
+        self._ageing = self._every_key()
 
     def stop_ageing(self) -> None:
         """The peer is back: what is no last resort yet stays as it is."""
@@ -388,8 +400,7 @@ class AdjRibIn:
 
     def _forget_what_runs(self) -> None:
         """Neither a refresh nor a new policy matters to a table that is to be emptied."""
-        self.stale = {}
-        self._again = {}
+        self._again, self._unswept = None, None
         self._ageing = []
         self._end_of_judging()
 
@@ -404,7 +415,7 @@ class AdjRibIn:
         self._loc_rib.detach(self)
 
 
-def _drop(table: dict[Nlri, Path], nlris: Iterable[Nlri]) -> None:
+def drop(table: dict[Nlri, Any], nlris: Iterable[Nlri]) -> None:
     """Take prefixes out of a table, as far as they are in it."""
     pop = table.pop
     for nlri in nlris:

@@ -26,7 +26,7 @@ from itertools import islice
 from fsm.family import Family
 from policy.path import Path, Source
 from policy.prefix import ID_LENGTH, Nlri, PathIdNlri
-from speaker.rib.adj_rib_in import AdjRibIn
+from speaker.rib.adj_rib_in import AdjRibIn, drop
 from speaker.rib.import_policy import ImportPolicy
 from speaker.rib.loc_rib import LocRib
 from speaker.rib.room import compacted
@@ -101,10 +101,10 @@ class AdjRibInPaths(AdjRibIn):
     # hot: per batch
     def announce(self, path: Path, nlris: list[PathIdNlri]) -> None:
         """Learn keys that came with one path, each in the place of what it meant before."""
-        if self.stale:
-            self._renew(nlris)
         if self.maximum is not None:
             nlris = self._within(nlris, self.maximum)
+        if self._again is not None:
+            self._again.update(dict.fromkeys(nlris))
         prefixes = [key[ID_LENGTH:] for key in nlris]
         if self._are_new(nlris, prefixes) or self._are_single(nlris, prefixes):
             received = self.received
@@ -153,6 +153,8 @@ class AdjRibInPaths(AdjRibIn):
                 rest = others.get(nlri, ())
                 if len(rest) >= MAX_PATHS - 1:
                     self.crowded += 1
+                    if self._again:
+                        self._again.pop(key, None)
                     self.turn_away([key], f"too much: no more than {MAX_PATHS} paths to a prefix")
                     continue
                 others[nlri] = (*rest, key)
@@ -240,6 +242,8 @@ class AdjRibInPaths(AdjRibIn):
         """Forget keys; those that are unknown change nothing."""
         if self.refusals:
             self.refusals.drop([key[ID_LENGTH:] for key in nlris])
+        if self._again:
+            drop(self._again, nlris)
         first, pop = self._first, self.received.pop
         gone: list[Nlri] = []
         fewer: dict[Nlri, None] = {}
@@ -266,8 +270,15 @@ class AdjRibInPaths(AdjRibIn):
         else:
             del self._others[nlri]
 
-    def _copy(self) -> dict[PathIdNlri, Path]:
-        return self.received.copy()
+    def is_stale(self, nlri: Nlri, path: Path) -> bool:
+        """Tell whether a path that is here has not been told again under some identifier."""
+        again = self._again
+        return again is not None and any(
+            key not in again and self.received[key] is path for key in self._keys(nlri)
+        )
+
+    def _every_key(self) -> list[PathIdNlri]:
+        return list(self.received)
 
     def _all(self) -> list[Nlri]:
         return list(self._first)

@@ -126,7 +126,7 @@ async def test_what_is_not_told_again_goes_when_the_refresh_ends() -> None:
         await two.until(lambda: len(two.table) == 101)
         assert set(two.table) == set(best(router)) == {*prefixes[:100], "10.200.0.0/16"}
         [rib] = [r for r in exchange_of(town).inbound.ribs.values() if r.received]
-        assert rib.stale == {}
+        assert not rib.is_marked
         assert len(rib.received) == 101
 
 

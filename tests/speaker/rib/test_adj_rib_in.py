@@ -329,7 +329,7 @@ def test_what_was_not_told_since_the_refresh_began_is_swept(
         elif step == "begin":
             table.mark_stale()
             again = set()
-        elif table.stale:
+        elif table.is_marked:
             while table.sweep_stale(1) and step == "end":
                 pass
             if step == "end":
@@ -337,8 +337,9 @@ def test_what_was_not_told_since_the_refresh_began_is_swept(
             else:
                 held = set(table.received)
         assert set(table.received) == held
+        assert table.stale == (len(held - again) if table.is_marked else 0)
     assert set(rib.best) == set(table.paths) == held - {refused}
-    assert not table.stale
+    assert not table.is_marked
 
 
 @given(batches=st.lists(SOME, max_size=8), maximum=st.integers(1, 5))

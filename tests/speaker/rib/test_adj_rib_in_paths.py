@@ -318,7 +318,12 @@ class Model(Table):
     def check(self) -> None:
         """Compare."""
         assert self.table.received == self.received
+        stale = set() if self.again is None else self.received.keys() - self.again
+        assert self.table.stale == len(stale)
         for nlri in PREFIXES:
+            for path in self.table.told(nlri):
+                old = any(key[ID_LENGTH:] == nlri and self.received[key] is path for key in stale)
+                assert self.table.is_stale(nlri, path) is old
             assert self.rib.best.get(nlri) is select(list(self.to(nlri)))
             if not self.table.is_judged:
                 continue
