@@ -5,7 +5,8 @@ file there is how each half learns that the other is gone. When the process dies
 again, after a pause that grows, and told everything anew. *Nobody is down because of that*: the
 lack of a witness is no evidence (RFC 5882 §3.2). A session that it had Up is taken over as it was,
 which the peer does not notice if its detection time is longer than the start; or it comes up again
-by itself; or it proves to be down by staying so for `PATIENCE`.
+by itself; or it proves to be down by staying so for `PATIENCE`. A process that hangs, which it is
+asked now and then, is killed: it sends nothing, and another one does.
 
 What is told upwards is a `Verdict` for each session: Up or not, and whether that is a failure. A
 peer that says AdminDown has not failed.
@@ -26,7 +27,7 @@ from typing import Any
 from fsm.bfd import BfdState
 from fsm.bfd.session import MICROSECONDS
 from speaker import log
-from speaker.bfd.finding import ANSWER_TIMEOUT, Finder, Found
+from speaker.bfd.finding import ANSWER_TIMEOUT, Finder, Found, kill
 from speaker.bfd.words import Watch, decode_line, encode_line, watch_as_json
 
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -38,6 +39,10 @@ STEADY = 60.0
 PATIENCE = 10.0
 """Seconds in which a session is up again after the process was started anew, or has failed."""
 
+
+ASKED = 5.0
+"""Seconds from one question whether the process is alive to the next, and that an answer takes at
+the most. It hangs if two in a row have none: of one we may have been kept from hearing."""
 
 POLLS = 2
 """Packets that may have been sent beside the usual ones since numbers were told."""
@@ -91,6 +96,7 @@ class BfdClient:
         self._numbers: dict[str, list[float] | None] = {}
         self._died_at = 0.0
         self._is_leaving = False
+        self._alive = asyncio.Event()
         self._finder = Finder(run_dir)
 
     @property
@@ -186,7 +192,11 @@ class BfdClient:
         """Listen to a process until it is gone."""
         self._given = found.formers
         self._is_leaving = False
-        await self._talk(found.reader, found.writer)
+        proving_alive = asyncio.get_running_loop().create_task(self._end_if_it_hangs(found.pid))
+        try:
+            await self._talk(found.reader, found.writer)
+        finally:
+            proving_alive.cancel()
         if self._is_leaving:
             log.bfd_process_ended("somebody has ended it")
             # It takes leave of the peers first, and has the ports until it has.
@@ -217,6 +227,22 @@ class BfdClient:
             if proving is not None:
                 proving.cancel()
             self._disappoint()
+
+    async def _end_if_it_hangs(self, pid: int) -> None:
+        """Ask the process whether it is alive, and kill it if it is not."""
+        if pid <= 0:
+            return
+        unanswered = 0
+        while unanswered < 2:
+            await asyncio.sleep(ASKED)
+            self._alive.clear()
+            self._say(encode_line("alive"))
+            unanswered += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._alive.wait(), ASKED)
+                unanswered = 0
+        log.bfd_process_hangs(pid)
+        kill(pid)
 
     def _disappoint(self) -> None:
         asked, self._asked = self._asked, []
@@ -253,6 +279,8 @@ class BfdClient:
         match said["word"]:
             case "sequences":
                 self._numbers.update(said["numbers"])
+            case "alive":
+                self._alive.set()
             case "leaving":
                 self._is_leaving = True
             case "state":

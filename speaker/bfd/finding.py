@@ -54,6 +54,7 @@ class Found:
         ready: its first word.
         formers: what it needs of the sessions that another process had, by their names.
         ended: its exit status, when it is known; None where it is no child of ours.
+        pid: its number here; 0 where it cannot be seen.
     """
 
     reader: asyncio.StreamReader
@@ -61,6 +62,7 @@ class Found:
     ready: dict[str, Any]
     formers: dict[str, list[Any] | None] = field(default_factory=dict)
     ended: asyncio.Future[int] | None = None
+    pid: int = 0
 
 
 class Finder:
@@ -113,13 +115,13 @@ class Finder:
             reader, writer = await asyncio.open_unix_connection(self._path, limit=LONGEST)
         except OSError:
             return None
-        _, uid = caller_of(writer.get_extra_info("socket"))
+        pid, uid = caller_of(writer.get_extra_info("socket"))
         ready = await _first_line(reader, writer) if is_trusted(uid) else None
         space = os.stat("/proc/thread-self/ns/net")
         if ready is None or ready.get("namespace") != [space.st_dev, space.st_ino]:
             writer.close()
             return None
-        return Found(reader, writer, ready)
+        return Found(reader, writer, ready, pid=pid)
 
     async def _start(self) -> Found:
         """Start a process, and wait until it runs.
@@ -155,7 +157,7 @@ class Finder:
             writer.close()
             raise ChildProcessError("it does not answer")
         log.bfd_process_started(ready["scheduling"])
-        return Found(reader, writer, ready, ended=ended)
+        return Found(reader, writer, ready, ended=ended, pid=process.pid)
 
 
 async def _first_line(
@@ -181,15 +183,21 @@ async def _line_of(
 
 async def _give(former: Found) -> dict[str, list[Any] | None]:
     """Have a process give its sessions, and end; one that does not is killed."""
-    pid, _ = caller_of(former.writer.get_extra_info("socket"))
     former.writer.write(encode_line("give"))
     given = await _line_of(former.reader)
     former.writer.close()
     if given is not None and given.get("word") == "given":
         return dict(given["formers"])
-    with suppress(OSError):
-        os.kill(pid, signal.SIGKILL)
+    kill(former.pid)
     return {}
+
+
+def kill(pid: int) -> None:
+    """Kill a process that does not answer, if it can be seen."""
+    if pid > 0:
+        # Any other number would mean more than one process, ourselves perhaps.
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:

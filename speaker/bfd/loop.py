@@ -250,6 +250,8 @@ class Loop:
                 self._watching.unwatch(said["name"])
             case "show":
                 self._say(encode_line("sessions", **self._shown()))
+            case "alive":
+                self._say(encode_line("alive"))
 
     def _shown(self) -> dict[str, Any]:
         watching = self._watching

@@ -22,7 +22,7 @@ from typing import Any
 
 from fsm.bfd import Authentication, AuthType, Settings
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Number of the words below; another one whenever they, or what they carry, change."""
 
 MAX_LINE = 1 << 20

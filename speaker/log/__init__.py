@@ -20,6 +20,7 @@ from speaker.log.admission import (
 from speaker.log.bfd import (
     bfd_process_adopted,
     bfd_process_ended,
+    bfd_process_hangs,
     bfd_process_left,
     bfd_process_replaced,
     bfd_process_started,
@@ -96,6 +97,7 @@ __all__ = [
     "attempt_failed",
     "bfd_process_adopted",
     "bfd_process_ended",
+    "bfd_process_hangs",
     "bfd_process_left",
     "bfd_process_replaced",
     "bfd_process_started",

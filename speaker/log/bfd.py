@@ -58,6 +58,16 @@ def bfd_process_ended(why: str) -> None:
     )
 
 
+def bfd_process_hangs(pid: int) -> None:
+    """The BFD process does not answer; another one takes its place."""
+    say(
+        logging.ERROR,
+        "bfd_process_hangs",
+        f"the BFD process {pid} does not answer, and is killed",
+        pid=pid,
+    )
+
+
 def bfdd_found(path: str) -> None:
     """FRR's bfdd listens to us."""
     say(logging.INFO, "bfdd_found", f"BFD by FRR's bfdd at {path}", path=path)

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from fsm.bfd import Settings
+from speaker.bfd import client as client_module
 from speaker.bfd.client import POLLS, BfdClient, Verdict
+from speaker.bfd.finding import kill
 from speaker.bfd.words import Watch
 from tests.support.netns import in_namespace
 
@@ -148,6 +150,52 @@ def test_a_process_that_dies_is_started_again_and_nobody_is_down() -> None:
         assert [verdict for verdict in told if not verdict.is_up] == []
 
     alone(body)
+
+
+@in_namespace
+def test_a_process_that_hangs_is_killed_and_another_one_goes_on() -> None:
+    words: list[str] = []
+
+    async def body(bfd: BfdClient, told: list[Verdict]) -> None:
+        hear = bfd._hear
+
+        def note(said: dict[str, Any]) -> None:
+            words.append(said["word"])
+            hear(said)
+
+        async def has_answered() -> bool:
+            return words.count("alive") >= 3
+
+        patched.setattr(bfd, "_hear", note)
+        await becomes(lambda: is_up(bfd))
+        pid = (await state(bfd))["pid"]
+        # As long as it answers it lives on, and for longer than two answers may take.
+        await becomes(has_answered)
+        assert (bfd.starts, (await state(bfd))["pid"]) == (1, pid)
+        os.kill(pid, signal.SIGSTOP)
+
+        async def is_another() -> bool:
+            shown = await state(bfd)
+            return shown.get("state") == "Up" and shown["pid"] != pid
+
+        await becomes(is_another)
+        assert bfd.starts == 2
+        assert [verdict for verdict in told if not verdict.is_up] == []
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(client_module, "ASKED", 0.3)
+        alone(body)
+
+
+@pytest.mark.parametrize("pid", [0, -1])
+def test_a_process_that_cannot_be_seen_is_not_killed(
+    pid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives in another container; to the system these numbers mean us, or everybody."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    kill(pid)
+    assert killed == []
 
 
 @pytest.mark.parametrize("known", [True, False])
