@@ -216,6 +216,10 @@ def family_name(text: str) -> str:
 
 def read_prefix(text: str) -> str:
     """Make the one spelling of a prefix; an address is a prefix of its whole length."""
+    if "%" in text:
+        raise typer.BadParameter(
+            f"{text!r} names a link; routes have none, so give it without", param_hint="PREFIX"
+        )
     try:
         found = ip_interface(text)
     except ValueError:

@@ -74,6 +74,8 @@ def _peer(router: Speaker, name: str) -> Peer:
 
 def _read(text: str) -> tuple[Afi, Nlri, bool]:
     """Read a prefix or an address; of an address its host prefix."""
+    if "%" in text:
+        raise ControlError(f"{text!r} names a link", "routes have none, so give it without")
     try:
         if "/" not in text:
             nlri = host_prefix(ip_address(text.strip()).packed)

@@ -45,6 +45,7 @@ def test_a_route_that_is_not_used_makes_the_exit_code_1(tmp_path: Path) -> None:
     [
         ("10.1.0.0/33", "'10.1.0.0/33' is no prefix and no address"),
         ("nonsense", "'nonsense' is no prefix and no address"),
+        ("fe80::1%eth0", "'fe80::1%eth0' names a link; routes have none, so give it without"),
         ("10.1.0.1/16", "10.1.0.1/16 has host bits set; the prefix is 10.1.0.0/16"),
     ],
 )

@@ -61,6 +61,7 @@ async def test_what_is_asked_wrongly() -> None:
             "10.1.0.0/33": "'10.1.0.0/33' is no prefix and no address; give it as 10.0.1.0/24",
             "nonsense": "'nonsense' is no prefix and no address; give it as",
             "10.1.0.1/16": "10.1.0.1/16 has host bits set; the prefix is 10.1.0.0/16",
+            "fe80::1%eth0": "'fe80::1%eth0' names a link; routes have none",
             "": "'' is no prefix and no address",
         }.items():
             with pytest.raises(ControlError) as refused:
