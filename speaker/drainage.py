@@ -9,6 +9,11 @@ A drain has four steps, each of which waits for the one before it to have reache
     drained      sessions are closed with an Administrative Shutdown and the operator's words,
                  and stay down
 
+One that is asked for while routes wait to be chosen after a restart begins earlier:
+
+    choosing     peers still have what the run before told them, and no word of a last choice; it is
+                 told when routes are chosen, in their first UPDATE
+
 `undrain` leads back from any of them; from the last by one more, so that nobody sends packets
 before we know where they go:
 
@@ -44,6 +49,7 @@ class Step(StrEnum):
     """How far a drain is."""
 
     NONE = "in service"
+    CHOOSING = "choosing"
     TELLING = "telling"
     WAITING = "waiting"
     WITHDRAWING = "withdrawing"
@@ -120,6 +126,7 @@ class Drainage:
         if self.step is Step.NONE:
             return []
         words = {
+            Step.CHOOSING: "all routes are told as a last choice when they are chosen",
             Step.TELLING: "all routes are being told as a last choice",
             Step.WAITING: f"routes are a last choice, for {self.seconds_left:.0f} s more",
             Step.WITHDRAWING: "all routes are being withdrawn",
@@ -131,8 +138,16 @@ class Drainage:
 
     async def _drain(self, wait: float, reason: str) -> None:
         router = self._router
-        self._enter(Step.TELLING)
-        router.service.tell(Leaving.AS_LAST_CHOICE)
+        if router.recovery.is_choosing:
+            self._enter(Step.CHOOSING)
+            router.service.tell(Leaving.AS_LAST_CHOICE)
+            # It ends by itself: with the last End-of-RIB, or the deferral timer.
+            while router.recovery.is_choosing:  # noqa: ASYNC110 - nothing rings
+                await asyncio.sleep(_LOOK)
+            self._enter(Step.TELLING)
+        else:
+            self._enter(Step.TELLING)
+            router.service.tell(Leaving.AS_LAST_CHOICE)
         await self._told()
         self._until = router.clock.now() + wait
         self._enter(Step.WAITING)

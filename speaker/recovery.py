@@ -130,9 +130,14 @@ class Recovery:
         return start is not None and not start.decided
 
     @property
+    def is_choosing(self) -> bool:
+        """Tell whether routes of some family are not to be chosen yet."""
+        return any(not start.decided for start in self._starts.values())
+
+    @property
     def is_restarting(self) -> bool:
         """Tell whether peers are to be told that we have restarted (the Restart State bit)."""
-        return self.is_restart and any(not start.decided for start in self._starts.values())
+        return self.is_restart and self.is_choosing
 
     @property
     def is_over(self) -> bool:

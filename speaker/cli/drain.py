@@ -13,6 +13,7 @@ from speaker.control.views import DrainView
 from speaker.moments import show_duration
 
 WORDS = {
+    "choosing": "restarted: all routes are told as a last choice when they are chosen",
     "telling": "telling all routes as a last choice",
     "withdrawing": "withdrawing all routes",
     "drained": "drained: all sessions are down; 'wren undrain' lets them come up",

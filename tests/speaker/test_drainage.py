@@ -10,6 +10,7 @@ from fsm.notifications import Cease
 from speaker.drainage import Drainage, Step
 from tests.support.routers import AS, Town, best, home, is_up, on_uvloop, peer_at, until
 from tests.support.scripted_peer import ScriptedPeer, end_of_rib
+from tests.support.tabletop import TabletopKernel, TabletopSpeaker
 
 GRACEFUL = tlv(GracefulRestart(False, False, 60, ((IPV4_UNICAST, True),)))
 SHUTDOWN = (65535, 0)
@@ -142,3 +143,30 @@ async def test_the_steps_are_told_in_their_order() -> None:
         assert order == [s for s in Step if s in order]
         assert order[-1] is Step.DRAINED
         assert not is_up(town.routers[0])
+
+
+@on_uvloop
+async def test_after_a_restart_a_drain_waits_until_routes_are_chosen() -> None:
+    """Until then peers have what the run before told them, and would be cut off unprepared."""
+    async with Town() as town:
+        plan = town.plan_for_strangers(3)
+        [late] = [each.name for each in plan.peers.values() if each.address.endswith(".13")]
+        before = {late: {IPV4_UNICAST: True}}
+        router = TabletopSpeaker(plan, TabletopKernel(), before=before)
+        await town.start(router)
+        one, two = await town.join(11), await town.join(12)
+        one.announce(ROUTE, next_hop="10.0.2.11")
+        await until(lambda: best(router))
+        drainage = Drainage(router)
+        drainage.drain(60.0, "")
+        await until(lambda: drainage.step is Step.CHOOSING)
+        assert "when they are chosen" in drainage.conditions()[0].message
+        assert two.table == {}
+        three = await town.join(13, more=GRACEFUL)
+        three.send(end_of_rib())
+        await until(lambda: drainage.step is Step.WAITING)
+        # Nobody was told that the route is as good as ever.
+        await two.until(lambda: ROUTE in two.table)
+        assert SHUTDOWN in two.table[ROUTE].communities
+        assert two.announced == 1
+        await drainage.close()
