@@ -173,12 +173,13 @@ def _in_order(item: tuple[tuple[int, str], list[str]]) -> tuple[int, list[int]]:
 
 _ABOUT_ERRORS = """\
 What Wren does with a message that breaks the rules, row by row, as RFC 7606 and the standards after
-it say. *Attribute discard*: the attribute is dropped, the rest of the UPDATE stands. *Route
-excluded*: the route is well-formed but cannot be used; it takes the place of the one that was
-there, and nothing is told. *Treat as withdraw*: all routes of the UPDATE are withdrawn, the session
-stays. *Session reset*: a NOTIFICATION is sent. Where the standard allows to disable one address
-family just as well (marked ¹), Wren resets: a family that is dead on a session that lives looks
-healthy, and nothing would bring it back.
+it say. *Prefix ignored*: the prefix is left out, the rest of the UPDATE stands. *Attribute
+discard*: the attribute is dropped, the rest of the UPDATE stands. *Route excluded*: the route is
+well-formed but cannot be used; it takes the place of the one that was there, and nothing is told.
+*Treat as withdraw*: all routes of the UPDATE are withdrawn, the session stays. *Session reset*: a
+NOTIFICATION is sent. Where the standard allows to disable one address family just as well (marked
+¹), Wren resets: a family that is dead on a session that lives looks healthy, and nothing would
+bring it back.
 
 Every row has a test in `tests/conformance`, seen from outside by a second peer. This file is made
 by `python docs/tables.py` from `speaker/wire/verdicts.py`.

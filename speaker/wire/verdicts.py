@@ -31,6 +31,7 @@ from policy.attributes import Attribute
 class Verdict(Enum):
     """What an error does to its UPDATE (RFC 7606 §2); the later is the stronger."""
 
+    IGNORE = "prefix ignored"
     DISCARD = "attribute discard"
     EXCLUDE = "route excluded"
     WITHDRAW = "treat as withdraw"
@@ -158,7 +159,7 @@ class Fault(NamedTuple):
     @property
     def is_grave(self) -> bool:
         """Whether the UPDATE's routes cannot be used."""
-        return self.verdict is not Verdict.DISCARD
+        return self.verdict not in (Verdict.IGNORE, Verdict.DISCARD)
 
 
 def part_name(part: int) -> str:
@@ -193,7 +194,8 @@ def reset(
     return UpdateMessageError(row.notification[1], data, f"{name}: {words or row.error.value}")
 
 
-_D, _E, _W, _R = Verdict.DISCARD, Verdict.EXCLUDE, Verdict.WITHDRAW, Verdict.RESET
+_I, _D, _E = Verdict.IGNORE, Verdict.DISCARD, Verdict.EXCLUDE
+_W, _R = Verdict.WITHDRAW, Verdict.RESET
 
 
 def _rows(part: int, verdict: Verdict, standard: str, *errors: Error) -> Iterator[Row]:
@@ -271,7 +273,7 @@ ROWS: tuple[Row, ...] = (
     *_resets(Part.FIELDS, _S.MALFORMED_ATTRIBUTE_LIST, "RFC 7606 §5.2", Error.HIDDEN_NLRI),
     *_resets(Part.WITHDRAWN_ROUTES, _S.INVALID_NETWORK_FIELD, "RFC 7606 §3 i, §5.3", *_PREFIXES),
     *_resets(Part.NLRI, _S.INVALID_NETWORK_FIELD, "RFC 7606 §3 j, §5.3", *_PREFIXES),
-    *_rows(Part.NLRI, _D, "RFC 4271 §6.3", Error.UNROUTABLE),
+    *_rows(Part.NLRI, _I, "RFC 4271 §6.3", Error.UNROUTABLE),
     # The list of attributes.
     *_rows(Part.ATTRIBUTE_LIST, _W, "RFC 7606 §4", Error.HEADER_CUT),
     # No standard bounds it: what we could not send on with a path of our own in front is refused.
@@ -339,8 +341,8 @@ ROWS: tuple[Row, ...] = (
         or_disable=True,
     ),
     *_rows(_A.MP_REACH_NLRI, _W, "RFC 7606 §2, RFC 8955 §10", Error.NLRI_MALFORMED),
-    *_rows(_A.MP_REACH_NLRI, _D, "RFC 7606 §5.4", Error.NLRI_TYPE),
-    *_rows(_A.MP_REACH_NLRI, _D, "RFC 4271 §6.3", Error.UNROUTABLE),
+    *_rows(_A.MP_REACH_NLRI, _I, "RFC 7606 §5.4", Error.NLRI_TYPE),
+    *_rows(_A.MP_REACH_NLRI, _I, "RFC 4271 §6.3", Error.UNROUTABLE),
     *_rows(
         _A.MP_REACH_NLRI,
         _E,
@@ -360,7 +362,7 @@ ROWS: tuple[Row, ...] = (
         or_disable=True,
     ),
     # What was treated as withdrawn when it came can be withdrawn.
-    *_rows(_A.MP_UNREACH_NLRI, _D, "RFC 7606 §2, §5.4", Error.NLRI_MALFORMED, Error.NLRI_TYPE),
+    *_rows(_A.MP_UNREACH_NLRI, _I, "RFC 7606 §2, §5.4", Error.NLRI_MALFORMED, Error.NLRI_TYPE),
     *_rows(_A.EXTENDED_COMMUNITIES, _W, "RFC 7606 §7.14", *_LIST),
     *_rows(_A.AS4_PATH, _D, "RFC 6793 §6", Error.EMPTY, *_SEGMENTS, Error.FOREIGN),
     *_rows(_A.AS4_PATH, _D, "RFC 7607 §2", Error.AS_ZERO),

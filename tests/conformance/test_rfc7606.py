@@ -21,7 +21,7 @@ from tests.support.malformed import CASES, FIRST, MARK
 def expected(row: Row, data: bytes) -> Answer:
     """Say what must be seen."""
     match row.verdict:
-        case Verdict.DISCARD:
+        case Verdict.IGNORE | Verdict.DISCARD:
             return Answer(last=MARK, unrelated=True, notification=None)
         case Verdict.EXCLUDE | Verdict.WITHDRAW:
             return Answer(last=0, unrelated=True, notification=None)

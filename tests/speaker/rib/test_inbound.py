@@ -137,9 +137,7 @@ def test_prefixes_that_lead_nowhere_are_left_out_and_the_others_taken() -> None:
     learn = session.inbound.learn
     for _ in range(2):
         told = learn(body(b"", GOOD, NOWHERE + ONE + nlri("127.0.0.0/8")))
-        assert [(fault.attribute, fault.verdict) for fault in told] == [
-            (Part.NLRI, Verdict.DISCARD)
-        ]
+        assert [(fault.attribute, fault.verdict) for fault in told] == [(Part.NLRI, Verdict.IGNORE)]
         assert told[0].what.startswith("224.0.0.0/8 and 1 more is a prefix of multicast")
         told = learn(body(b"", reach(ONE6 + NOWHERE6, GLOBAL) + GOOD6))
         assert [fault.attribute for fault in told] == [Attribute.MP_REACH_NLRI]
@@ -156,7 +154,7 @@ def test_a_prefix_that_leads_nowhere_does_not_hide_what_else_is_wrong() -> None:
     session = Session()
     session.inbound.learn(body(b"", GOOD, ONE))
     told = session.inbound.learn(body(b"", BAD_ORIGIN, ONE + NOWHERE))
-    assert [fault.verdict for fault in told] == [Verdict.WITHDRAW, Verdict.DISCARD]
+    assert [fault.verdict for fault in told] == [Verdict.WITHDRAW, Verdict.IGNORE]
     assert session.held() == {}
     with pytest.raises(UpdateMessageError):
         session.inbound.learn(body(b"", GOOD, NOWHERE + b"\x21" + bytes(5)))
