@@ -65,7 +65,9 @@ def test_two_ends_that_both_connect_keep_one_connection(kind: str) -> None:
             for node in (pair.wren, pair.other):
                 node.kill()
             for node in (pair.wren, pair.other):
-                node.start()
+                node.launch()
+            for node in (pair.wren, pair.other):
+                node.wait_for_answer()
             pair.agree()
             becomes(
                 "one connection a session",
