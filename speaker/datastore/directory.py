@@ -34,6 +34,7 @@ from speaker.config.problems import Problem
 from speaker.config.report import Report
 from speaker.config.rereading import Reader
 from speaker.config.store import Resources, build
+from speaker.datastore.files import only_regular
 from speaker.datastore.secret_files import FOLDER, key_files, read_secret, secret_folders
 from speaker.datastore.watching import edits
 from speaker.errors import ConfigError
@@ -256,7 +257,7 @@ def _holds_resources(name: str) -> bool:
 def _read(file: str, reader: Reader) -> list[Report]:
     """Read one file; a file that cannot be read is a report like that of a bad document."""
     try:
-        with open(file, encoding="utf-8-sig") as opened:
+        with open(file, encoding="utf-8-sig", opener=only_regular) as opened:
             if os.fstat(opened.fileno()).st_size > MAX_FILE:
                 return [_unreadable(file, f"bigger than {MAX_FILE} bytes")]
             return reader.read(opened.read(), file)

@@ -7,8 +7,10 @@ that others who edit respect; it is on the directory itself, so nothing is left 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -91,10 +93,24 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def only_regular(file: str, flags: int) -> int:
+    """Be the opener of ``open`` for what is to be read: nobody waits for the writer of a FIFO.
+
+    Raises:
+        OSError: it cannot be opened, or is another thing than a file with an end.
+    """
+    handle = os.open(file, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "it is no regular file")
+
+
 def read_text(file: Path) -> str | None:
     """Read a text as it is, line ends included; None if it cannot be read as text."""
     try:
-        return file.read_bytes().decode("utf-8")
+        with open(file, "rb", opener=only_regular) as opened:
+            return opened.read().decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
 

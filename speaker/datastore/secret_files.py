@@ -19,6 +19,7 @@ from speaker.config.documents import Document
 from speaker.config.problems import Problem
 from speaker.config.reading import read_document
 from speaker.config.report import Report
+from speaker.datastore.files import only_regular
 
 FOLDER = "secrets"
 
@@ -59,11 +60,13 @@ def secret_document(folder: Path) -> Document:
     room = MAX_SECRET
     for file in key_files(folder):
         try:
-            room -= file.stat().st_size
+            with open(file, "rb", opener=only_regular) as opened:
+                value = opened.read(room + 1)
+            room -= len(value)
             if room < 0:
                 problems.append(_unreadable(folder, f"bigger than {MAX_SECRET} bytes"))
                 break
-            data[file.name] = b64encode(file.read_bytes()).decode()
+            data[file.name] = b64encode(value).decode()
         except OSError as error:
             problems.append(_unreadable(file, error.strerror or str(error)))
     tree: dict[str, Any] = {

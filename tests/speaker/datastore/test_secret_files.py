@@ -7,8 +7,11 @@ import os
 from contextlib import aclosing
 from pathlib import Path
 
+import pytest
+
 from speaker.config.reading import read_file
 from speaker.datastore.directory import Directory, load_directory
+from speaker.datastore.files import read_text
 from speaker.datastore.secret_files import MAX_SECRET
 
 
@@ -100,6 +103,22 @@ def test_what_is_wrong_is_told_with_the_file_and_without_the_value(tmp_path: Pat
     ]
     assert "hush" not in repr(result)
     assert "aHVzaA" not in repr(result)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_never_ends_is_not_read(tmp_path: Path, kind: str) -> None:
+    """Neither a key nor a document, and nobody waits for whoever may write to it."""
+    folder = secret(tmp_path, "tor", other=b"hush")
+    for place in (folder / "password", tmp_path / "peers.yaml"):
+        if kind == "fifo":
+            os.mkfifo(place)
+        else:
+            place.symlink_to("/dev/zero")
+    result = load_directory(tmp_path)
+    said = [(Path(item.file).name, item.rule, item.message) for item in result.problems]
+    why = "cannot be read: it is no regular file"
+    assert said == [("peers.yaml", "unreadable", why), ("password", "unreadable", why)]
+    assert read_text(tmp_path / "peers.yaml") is None
 
 
 def test_a_secret_that_cannot_be_read_any_more_stays_as_it_was(tmp_path: Path) -> None:
