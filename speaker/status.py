@@ -42,14 +42,23 @@ NAMED = 20
 
 
 def find_peer(router: Speaker, name: str) -> Peer:
-    """Find a peer by name, address or resource.
+    """Find a peer by name or address, or by a BGPPeer that has this one only.
 
     Raises:
-        ControlError: there is no such peer.
+        ControlError: there is no such peer, or the BGPPeer has several.
     """
     for peer in router.peers.values():
-        if name in (peer.plan.name, peer.plan.address, peer.plan.resource):
+        if name in (peer.plan.name, peer.plan.address):
             return peer
+    several = [peer for peer in router.peers.values() if name and peer.plan.resource == name]
+    if len(several) == 1:
+        return several[0]
+    if several:
+        named = ", ".join(peer.plan.name for peer in several[:NAMED])
+        more = f" and {len(several) - NAMED} more" if len(several) > NAMED else ""
+        raise ControlError(
+            f"BGPPeer/{name} has {len(several)} peers here: {named}{more}", "name one of them"
+        )
     place = router.dynamic.find(name)
     if place is not None:
         last = place.last.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,8 +19,9 @@ from speaker.control.protocol import ControlError
 from speaker.control.views import PeerView, RangeView
 from speaker.dynamic_peers import Refusal
 from speaker.notices import SessionDown, SessionEstablished
+from speaker.orders import disable
 from speaker.speaker import Speaker
-from speaker.status import Status
+from speaker.status import Status, find_peer
 from speaker.watches import Watches
 from tests.speaker.test_watches import Witness
 from tests.support.routers import Document, Town, best, home, is_up, on_both_loops, on_uvloop, until
@@ -463,3 +465,18 @@ async def test_peers_of_a_range_in_our_as_may_be_clients_of_a_reflector(client: 
         await second.until(lambda: client == "off" or "10.0.0.0/8" in second.table)
         assert ("10.0.0.0/8" in second.table) is (client == "on")
         assert outside.table["10.0.0.0/8"].as_path == (64512,)
+
+
+@on_uvloop
+async def test_a_bgppeer_stands_for_its_peer_while_it_has_no_more_than_one() -> None:
+    async with Town() as town:
+        router = await town.run(plan_of(town, rack(town)))
+        await town.join(11)
+        one = "Dynamic_rack_127_0_0_11"
+        assert find_peer(router, "rack").plan.name == one
+        await town.join(12)
+        several = "BGPPeer/rack has 2 peers here: Dynamic_rack_127_0_0_11, Dynamic_rack_127_0_0_12"
+        with pytest.raises(ControlError, match=re.escape(f"{several}; name one of them")):
+            disable(router, {"name": "rack"})
+        assert router.peers[one].is_established
+        assert find_peer(router, one).plan.name == one
