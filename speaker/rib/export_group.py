@@ -2,7 +2,8 @@
 
 Peers whose `policy.outbound.GroupKey` is equal hear the same. A group keeps one table for all of
 them, from packed prefix to `OutRoute` (attributes encoded for the wire, and the source they came
-from); an OutRoute is made once per path, and UPDATEs are packed once for all members.
+from); how a path becomes one, and how they are packed into UPDATEs once for all members, stands in
+`speaker.rib.out_routes`.
 
 There is no memory per member. The rule from which everything follows: *a member holds a prefix if
 and only if the table has it and the route is not withheld from that member*, and a route is
@@ -12,39 +13,34 @@ it is left out until there is a second member: a peer that brings a full table i
 own costs no copy of it there.
 
 What a member owes, and when it is in step, stands in `speaker.rib.member`; what one brings along
-that comes from another group, in `speaker.rib.former`. Nothing here walks a
-whole table at once. A new group reads the Loc-RIB in slices, as its members pull; a change that
-comes first is followed as ever, and what it brought is not read again. A refresh walks a list of
-what the table held when it was asked for, slice by slice. How many routes are withheld from a
-member is counted along, so that its number of prefixes is known at any moment.
+that comes from another group, in `speaker.rib.former`. Nothing here walks a whole table at once. A
+new group reads the Loc-RIB in slices, as its members pull; a change that comes first is followed as
+ever, and what it brought is not read again. A refresh walks a list of what the table held when it
+was asked for, slice by slice. How many routes are withheld from a member is counted along, so that
+its number of prefixes is known at any moment.
 
 Withdrawals go before announcements; an End-of-RIB marker follows the first debt (RFC 4724 §2). A
-refresh is put between the two markers of RFC 7313 where the member knows them. It never begins
-before End-of-RIB was said (§4), and one that is asked for in the middle of another follows it,
-however often it is asked for.
+refresh is put between the two markers of RFC 7313 where the member knows them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain
 
 from fsm.family import Family
 from fsm.messages import RefreshSubtype, RouteRefresh
-from policy.filters import Verdict
-from policy.operations import Operation
 from policy.outbound import GroupKey, export_partition, withheld
 from policy.path import Path, Source
 from policy.prefix import ID_LENGTH, Nlri
-from policy.rewriter import Rewriter
-from speaker.rib.attribute_table import OCTETS_EACH
 from speaker.rib.former import Former, Newcomer, Standings
 from speaker.rib.loc_rib import Delta, LocRib
-from speaker.rib.member import Member, OutRoute, RefreshStage
+from speaker.rib.member import Member, RefreshStage
+from speaker.rib.out_routes import OutRoute, OutRoutes
+from speaker.rib.relayed_out_routes import RelayedOutRoutes
 from speaker.rib.room import compacted
 from speaker.wire.codec import encode
-from speaker.wire.update import Packer, end_of_rib, pack_withdrawals
+from speaker.wire.update import end_of_rib
 
 AT_ONCE = 50_000
 """Prefixes that are put on a new member's bill at once; of a larger table, in slices."""
@@ -61,6 +57,11 @@ class ExportGroup:
         key: what the members have in common.
         loc_rib: where the routes come from.
         wake: called when a member that had nothing to send has something.
+
+    Attributes:
+        table: what members hold, or are to hold, unless it is withheld from them.
+        members: those that there are.
+        routes: what paths become.
     """
 
     # Whether the table has no place for what the only member told.
@@ -79,28 +80,18 @@ class ExportGroup:
         self.members: list[Member] = []
         self._loc_rib = loc_rib
         self._wake = wake
-        # What paths become, as they are and where a rule of the operator changes them.
-        self._plain: dict[Path, OutRoute | None] = {}
-        self._changed: dict[tuple[Path, tuple[Operation, ...]], OutRoute | None] = {}
-        # What paths became in a group that differed in its filter alone, while the table is read.
-        self._inherited: Mapping[Path, OutRoute | None] = {}
-        self._octets = 0
+        self.routes = RelayedOutRoutes(key) if key.relays else OutRoutes(key)
         # OutRoutes that a sweep has found in use so far.
         self._used: set[OutRoute | None] | None = None
         # The source of the only member. It hears nothing of itself, so the table leaves that out
         # until a second member wants to hear it.
         self._alone: Source | None = None
         self._judges_paths_alone = key.judges_paths_alone
-        self._rewrite = Rewriter(key)
-        self._packer = Packer(family, key.max_message, path_ids=key.add_path > 0)
         # What the Loc-RIB held already and has not been looked at, last first.
         self._unread: list[Nlri] = []
         self._fills = False
         # What members that have left still look at.
         self._standings = Standings()
-        # Whose routes, and which next hops of others, may stand in the table.
-        self._sources: set[Source] = set()
-        self._avoided: set[bytes] = set()
         self._fill()
 
     def _fill(self) -> None:
@@ -129,54 +120,11 @@ class ExportGroup:
         self.apply(Delta(self.family, by_path))
         self._fills = False
         if not self._unread:
-            self._inherited = {}
+            self.routes.inherited = {}
 
     def _has(self, nlri: Nlri) -> bool:
         """Tell whether the table follows a prefix already."""
         return nlri in self.table
-
-    def _out(self, path: Path, verdict: Verdict) -> OutRoute | None:
-        """Make what a path becomes; None where it is not to be told, or cannot be."""
-        if not verdict.accepted:
-            return None
-        if not verdict.operations:
-            plain = self._plain
-            if path not in plain:
-                plain[path] = self._make_plain(path)
-            return plain[path]
-        key = (path, verdict.operations)
-        if key not in self._changed:
-            self._changed[key] = self._make_out(path, verdict.operations)
-        return self._changed[key]
-
-    def _make_plain(self, path: Path) -> OutRoute | None:
-        """Make what a path becomes as it is, or take it over from the group before."""
-        out = self._inherited.get(path)
-        if out is None:
-            return self._make_out(path, ())
-        self._octets += len(out.attributes)
-        self._keep_in_mind(out)
-        return out
-
-    def _make_out(self, path: Path, operations: tuple[Operation, ...]) -> OutRoute | None:
-        raw, own, link_local = self._rewrite(path, operations)
-        next_hop = own + link_local
-        # RFC 8654 §4: what does not fit the peer's messages is withdrawn.
-        if not self._packer.room(raw, next_hop):
-            return None
-        self._octets += len(raw)
-        return self._make(path, raw, next_hop, b"" if own == self.key.local_address else own)
-
-    def _make(self, path: Path, raw: bytes, next_hop: bytes, avoids: bytes) -> OutRoute:
-        """Make an OutRoute, and keep in mind who must not hear it."""
-        out = OutRoute(path, raw, next_hop, avoids)
-        self._keep_in_mind(out)
-        return out
-
-    def _keep_in_mind(self, out: OutRoute) -> None:
-        self._sources.add(out.path.source)
-        if out.avoids:
-            self._avoided.add(out.avoids)
 
     # hot: per batch
     def apply(self, delta: Delta) -> None:
@@ -187,7 +135,7 @@ class ExportGroup:
         if gone:
             self._retract(gone)
         # Where no prefix makes a difference, a path that was told once is told again.
-        told = self._plain.get if self._judges_paths_alone else _unknown
+        told = self.routes.plain.get if self._judges_paths_alone else _unknown
         alone = self._alone
         for path, nlris in delta.changed.items():
             if path is None:
@@ -216,12 +164,12 @@ class ExportGroup:
     def _judge(self, path: Path, nlris: list[Nlri]) -> None:
         """Do as the policy says."""
         if self._tells_plainly(path):
-            out = self._plain[path] = self._make_plain(path)
+            out = self.routes.make_plain(path)
             if out is not None:
                 self._advertise(out, nlris)
                 return
         for verdict, part in export_partition(nlris, path, self.key):
-            out = self._out(path, verdict)
+            out = self.routes.make(path, verdict)
             if out is not None:
                 self._advertise(out, part)
             else:
@@ -250,7 +198,7 @@ class ExportGroup:
                 else:
                     member.owe(nlris)
                 continue
-            messages = messages or self._pack(out, nlris)
+            messages = messages or self.routes.pack(out, nlris)
             if not member.queue and self._wake is not None:
                 self._wake(member)
             member.queue += messages
@@ -305,14 +253,14 @@ class ExportGroup:
             elif not member.in_step:
                 member.owe(everything)
             else:
-                shared = shared or self.withdrawals(everything)
+                shared = shared or self.routes.withdrawals(everything)
                 self._queue(member, shared)
 
     def _withdraw_from(self, member: Member, nlris: list[Nlri]) -> None:
         if not nlris:
             return
         if member.in_step:
-            self._queue(member, self.withdrawals(nlris))
+            self._queue(member, self.routes.withdrawals(nlris))
         else:
             member.owe(nlris)
 
@@ -320,14 +268,6 @@ class ExportGroup:
         if not member.queue and self._wake is not None:
             self._wake(member)
         member.queue += messages
-
-    def _pack(self, out: OutRoute, nlris: list[Nlri]) -> list[bytes]:
-        return self._packer.pack(out.attributes, out.next_hop, nlris)
-
-    def withdrawals(self, nlris: list[Nlri]) -> list[bytes]:
-        """Make the messages that withdraw what stands in the table under these keys."""
-        key = self.key
-        return pack_withdrawals(self.family, nlris, key.max_message, path_ids=key.add_path > 0)
 
     def join(self, member: Member) -> None:
         """Take a member in; it owes everything, and hears it by `pull`."""
@@ -337,11 +277,7 @@ class ExportGroup:
             self._fill()
         self.members.append(member)
         self._alone = self._only_source()
-        member.in_step = False
-        member.eor_due = True
-        member.owes = {}
-        member.again = []
-        member.untold = {}
+        member.begin()
         if member.former is None and len(self.table) > AT_ONCE:
             member.former = Newcomer(member)
         if member.former is None:
@@ -349,8 +285,9 @@ class ExportGroup:
         else:
             member.former.begin(member, self.table)
             if self._unread:
-                self._inherited = member.former.made_for(self.key)
-        misses = member.source in self._sources or member.address in self._avoided
+                self.routes.inherited = member.former.made_for(self.key)
+        routes = self.routes
+        misses = member.source in routes.sources or member.address in routes.avoided
         member.withheld = _withheld(member, Counter(self.table.values())) if misses else 0
 
     def _only_source(self) -> Source | None:
@@ -363,7 +300,9 @@ class ExportGroup:
             # It has been told no more since it came.
             return member.former
         skip = ID_LENGTH if self.key.add_path else 0
-        return Former(member, self._standings.present(self.table, skip), self.key, self._plain)
+        return Former(
+            member, self._standings.present(self.table, skip), self.key, self.routes.plain
+        )
 
     def _keys_of(self, nlri: Nlri) -> Sequence[Nlri]:
         """Give the keys of a prefix."""
@@ -374,20 +313,11 @@ class ExportGroup:
         self.members.remove(member)
         if self.members:
             self._alone = self._only_source()
-        # New ones: a dictionary that held a whole table once would keep the room for it.
-        member.owes, member.untold, member.again = {}, {}, []
+        member.forgive()
 
     def refresh(self, member: Member) -> None:
         """Tell a member everything again (RFC 2918 §4)."""
-        if member.eor_due or member.former is not None:
-            member.refresh = RefreshStage.WAITS
-        elif member.refresh is RefreshStage.RUNS:
-            member.refresh = RefreshStage.AGAIN
-        elif member.refresh is RefreshStage.NONE:
-            member.refresh = RefreshStage.BEGINS
-            member.in_step = False
-            # What is withheld from it needs no word: it was withdrawn when that became so.
-            member.again = list(reversed(self.table))
+        member.ask_refresh(self.table)
 
     def _begin_refresh(self, member: Member) -> list[bytes]:
         member.refresh = RefreshStage.RUNS
@@ -414,16 +344,16 @@ class ExportGroup:
         messages: list[bytes] = []
         groups: dict[OutRoute | None, list[Nlri]] = {}
         get = self.table.get
-        for nlri in self._next_of(member, limit):
+        for nlri in member.take(limit, all_is_read=not self._unread):
             groups.setdefault(get(nlri), []).append(nlri)
         withdrawn = groups.pop(None, [])
         for out, nlris in groups.items():
             if out is not None and member.misses(out):
                 withdrawn += nlris
             elif out is not None:
-                messages += self._pack(out, nlris)
+                messages += self.routes.pack(out, nlris)
         if withdrawn and told:
-            messages[:0] = self.withdrawals(withdrawn)
+            messages[:0] = self.routes.withdrawals(withdrawn)
         if not self._unread and not member.debt:
             messages += self._settled(member)
         return begin + messages
@@ -439,29 +369,8 @@ class ExportGroup:
         keys = former.next(limit)
         if not keys:
             member.former = None
-        gone = former.compare(keys, self.table.get, self._says_the_same)
-        return self.withdrawals(gone) if gone else []
-
-    def _says_the_same(self, one: OutRoute, other: OutRoute) -> bool:
-        """Tell whether a peer that has heard the one need not be told the other."""
-        return one.attributes == other.attributes and one.next_hop == other.next_hop
-
-    def _next_of(self, member: Member, limit: int) -> list[Nlri]:
-        """Take prefixes off what a member is owed: first those of which it knows."""
-        # What a member knows and the table has not may be still to be read.
-        bill = member.untold if self._unread else member.owes or member.untold
-        if bill:
-            popitem = bill.popitem
-            taken = [popitem()[0] for _ in range(min(limit, len(bill)))]
-            if not bill:
-                # New ones, as above.
-                member.owes, member.untold = (member.owes or {}), (member.untold or {})
-            return taken
-        if self._unread:
-            return []
-        taken = member.again[-limit:]
-        del member.again[-limit:]
-        return taken
+        gone = former.compare(keys, self.table.get, self.routes.says_the_same)
+        return self.routes.withdrawals(gone) if gone else []
 
     def _settled(self, member: Member) -> list[bytes]:
         """A member owes nothing any more: say so where it is awaited."""
@@ -508,23 +417,18 @@ class ExportGroup:
     @property
     def interned(self) -> int:
         """How many OutRoutes there are, or more where they are large."""
-        return max(len(self._plain) + len(self._changed), self._octets // OCTETS_EACH)
+        return self.routes.size
 
     def remake(self, paths: Collection[Path]) -> None:
         """Make anew what these paths become: the distance that they tell has changed."""
-        self._plain = {path: out for path, out in self._plain.items() if path not in paths}
-        self._changed = {key: out for key, out in self._changed.items() if key[0] not in paths}
-        self._inherited = {}
+        self.routes.remake(paths)
         for member in self.members:
             if member.former is not None:
                 member.former.remade()
 
     def forget(self, source: Source) -> None:
         """Who may hear the paths of a source is another question now: judge them when they come."""
-        mine = [path for path in self._plain if path.source is source]
-        for path in mine:
-            if withheld(path, self.key) is not None:
-                del self._plain[path]
+        self.routes.forget(source)
 
     def sweep(self) -> Iterator[None]:
         """Forget OutRoutes that no prefix uses, looking for them in slices."""
@@ -537,12 +441,7 @@ class ExportGroup:
             used.update(outs_told[start : start + SWEPT])
             yield
         self._used = None
-        self._plain = {path: out for path, out in self._plain.items() if out in used}
-        self._changed = {key: out for key, out in self._changed.items() if out in used}
-        outs = chain(self._plain.values(), self._changed.values())
-        self._octets = sum(len(out.attributes) for out in outs if out is not None)
-        self._sources = {out.path.source for out in used if out is not None}
-        self._avoided = {out.avoids for out in used if out is not None}
+        self.routes.keep(used)
 
 
 def _withheld(member: Member, outs: Mapping[OutRoute | None, int]) -> int:

@@ -33,7 +33,8 @@ from policy.path import Path, Source
 from policy.prefix import ID_LENGTH, Nlri
 from speaker.rib.export_group import ExportGroup
 from speaker.rib.loc_rib import Delta, LocRib
-from speaker.rib.member import Member, OutRoute
+from speaker.rib.member import Member
+from speaker.rib.out_routes import OutRoute
 
 _Ids = tuple[bytes, ...]
 _Outs = tuple[OutRoute, ...]
@@ -117,9 +118,9 @@ class PathsGroup(ExportGroup):
         """Give what a path becomes where no prefix makes a difference; None: ask for each."""
         if not self._judges_paths_alone:
             return None
-        out = self._plain.get(path)
+        out = self.routes.plain.get(path)
         if out is None and self._tells_plainly(path):
-            out = self._plain[path] = self._make_plain(path)
+            out = self.routes.make_plain(path)
         return out
 
     def _offer(self, paths: Sequence[Path], nlris: list[Nlri], changes: _Changes) -> None:
@@ -138,11 +139,11 @@ class PathsGroup(ExportGroup):
     def _become(self, path: Path, nlris: list[Nlri]) -> list[tuple[OutRoute | None, list[Nlri]]]:
         """Say what a path becomes for each of these prefixes."""
         if self.key.judges_paths_alone:
-            out = self._plain.get(path)
+            out = self.routes.plain.get(path)
             if out is not None:
                 return [(out, nlris)]
         parts = export_partition(nlris, path, self.key)
-        return [(self._out(path, verdict), some) for verdict, some in parts]
+        return [(self.routes.make(path, verdict), some) for verdict, some in parts]
 
     # hot: per prefix
     def _assign(self, outs: _Outs, nlris: list[Nlri], changes: _Changes) -> None:

@@ -23,7 +23,6 @@ from speaker.rib.export_paths import PathsGroup
 from speaker.rib.loc_rib import Delta, LocRib
 from speaker.rib.member import Member
 from speaker.rib.rationed_group import RationedGroup, RationedPathsGroup
-from speaker.rib.relay_group import RationedRelayGroup, RelayGroup
 
 
 class Exports:
@@ -150,8 +149,6 @@ def _asks_for_validity(group: ExportGroup) -> bool:
 
 
 def _kind(key: GroupKey) -> type[ExportGroup]:
-    if key.relays:
-        return RelayGroup if key.quota is None else RationedRelayGroup
     if key.quota is None:
         return PathsGroup if key.add_path else ExportGroup
     return RationedPathsGroup if key.add_path else RationedGroup

@@ -28,7 +28,8 @@ from policy.outbound import GroupKey
 from policy.path import Path
 from policy.prefix import Nlri
 from speaker.rib.loc_rib import Delta
-from speaker.rib.member import Member, OutRoute, RefreshStage
+from speaker.rib.member import Member, RefreshStage
+from speaker.rib.out_routes import OutRoute
 
 _RUNS = frozenset({RefreshStage.BEGINS, RefreshStage.RUNS, RefreshStage.AGAIN})
 """A refresh is under way: the peer forgets what it is not told again."""

@@ -7,39 +7,24 @@ state is encoded for it. So the initial dump, a refresh and a slow peer are one 
 slow peer costs memory for prefixes, never for messages. What was never told before (``untold``) is
 kept apart: a prefix that vanishes before it was told needs no withdrawal.
 
+A refresh never begins before End-of-RIB was said (RFC 7313 §4), and one that is asked for in the
+middle of another follows it, however often it is asked for.
+
 Standards: RFC 4271 §9.1.3; RFC 4724 §2; RFC 7313 §4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Reversible
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from policy.path import Path, Source
+from policy.path import Source
 from policy.prefix import Nlri
+from speaker.rib.out_routes import OutRoute
 
 if TYPE_CHECKING:
     from speaker.rib.former import Former
-
-
-class OutRoute:
-    """What a path becomes on its way out, for one group.
-
-    Attributes:
-        path: where it came from.
-        attributes: encoded, as they stand in an UPDATE.
-        next_hop: for MP_REACH_NLRI; of IPv4 routes it stands in the attributes.
-        avoids: address of the member that must not get it because it is the next hop, or empty.
-    """
-
-    __slots__ = ("attributes", "avoids", "next_hop", "path")
-
-    def __init__(self, path: Path, attributes: bytes, next_hop: bytes, avoids: bytes) -> None:
-        self.path = path
-        self.attributes = attributes
-        self.next_hop = next_hop
-        self.avoids = avoids
 
 
 class RefreshStage(Enum):
@@ -127,3 +112,53 @@ class Member:
             # It is found out whether that is new to the peer.
             nlris = [nlri for nlri in nlris if not former.may_have(nlri)]
         self.untold.update(dict.fromkeys(nlris))
+
+    def begin(self) -> None:
+        """Join a group: what is owed is for it to say, and End-of-RIB follows that."""
+        self.in_step = False
+        self.eor_due = True
+        self.forgive()
+
+    def forgive(self) -> None:
+        """Strike out all that is owed."""
+        # New ones: a dictionary that held a whole table once would keep the room for it.
+        self.owes, self.untold, self.again = {}, {}, []
+
+    def ask_refresh(self, table: Reversible[Nlri]) -> None:
+        """Have everything told again, now or as soon as may be (RFC 2918 §4).
+
+        Args:
+            table: all that the group tells.
+        """
+        if self.eor_due or self.former is not None:
+            self.refresh = RefreshStage.WAITS
+        elif self.refresh is RefreshStage.RUNS:
+            self.refresh = RefreshStage.AGAIN
+        elif self.refresh is RefreshStage.NONE:
+            self.refresh = RefreshStage.BEGINS
+            self.in_step = False
+            # What is withheld from it needs no word: it was withdrawn when that became so.
+            self.again = list(reversed(table))
+
+    # hot: per prefix
+    def take(self, limit: int, *, all_is_read: bool) -> list[Nlri]:
+        """Take prefixes off what is owed: first those of which the member knows.
+
+        Args:
+            limit: how many at the most.
+            all_is_read: the group's table has all that it is to have; before, what the member knows
+                and the table has not may be still to come.
+        """
+        bill = (self.owes or self.untold) if all_is_read else self.untold
+        if bill:
+            popitem = bill.popitem
+            taken = [popitem()[0] for _ in range(min(limit, len(bill)))]
+            if not bill:
+                # New ones, as above.
+                self.owes, self.untold = (self.owes or {}), (self.untold or {})
+            return taken
+        if not all_is_read:
+            return []
+        taken = self.again[-limit:]
+        del self.again[-limit:]
+        return taken

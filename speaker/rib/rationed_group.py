@@ -17,7 +17,8 @@ from itertools import islice
 from policy.prefix import Nlri
 from speaker.rib.export_group import ExportGroup
 from speaker.rib.export_paths import PathsGroup
-from speaker.rib.member import Member, OutRoute
+from speaker.rib.member import Member
+from speaker.rib.out_routes import OutRoute
 
 
 class RationedGroup(ExportGroup):
@@ -103,7 +104,7 @@ class RationedGroup(ExportGroup):
             lost = [nlri for nlri in member.owes if nlri not in self.table]
         for nlri in lost:
             del member.owes[nlri]
-        messages = self.withdrawals(lost) if lost else []
+        messages = self.routes.withdrawals(lost) if lost else []
         return messages + super().pull(member, limit)
 
 

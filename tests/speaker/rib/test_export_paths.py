@@ -25,7 +25,8 @@ from speaker.rib.adj_rib_in_paths import AdjRibInPaths
 from speaker.rib.export_paths import PathsGroup
 from speaker.rib.exports import Exports
 from speaker.rib.loc_rib import LocRib
-from speaker.rib.member import Member, OutRoute
+from speaker.rib.member import Member
+from speaker.rib.out_routes import OutRoute
 from tests.support.builders import OUR_ADDRESS, OUR_AS, few_prefixes, peers
 from tests.support.listener import Listener, Told
 from tests.support.referee import exabgp_update

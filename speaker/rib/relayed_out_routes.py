@@ -1,8 +1,7 @@
-"""Adj-RIB-Out of relayed families: an export group whose keys are not yet what is sent.
+"""What paths of relayed families become on their way out: what is sent is key and rest together.
 
-Everything about members, debts and refreshes is as in `speaker.rib.export_group`; only the messages
-are made otherwise. What is sent is key and rest together (`speaker.wire.relay`), what withdraws is
-made of the key alone, and since NLRI may have any length, each is counted.
+The table of a group has the keys (`speaker.wire.relay`); the rest of a route stands in its path.
+What withdraws is made of the key alone, and since NLRI may have any length, each is counted.
 
 Standards: RFC 4271 §9.1.3; RFC 4760 §3, §4; RFC 8654 §4; RFC 8950 §4.
 """
@@ -12,12 +11,10 @@ from __future__ import annotations
 from fsm.family import WITH_EITHER_NEXT_HOP
 from policy.attributes import OPTIONAL, Attribute, PathAttributes, tlv
 from policy.operations import Operation
-from policy.outbound import Outbound
+from policy.outbound import GroupKey, Outbound
 from policy.path import Path, RelayedPath
 from policy.prefix import Nlri
-from speaker.rib.export_group import ExportGroup
-from speaker.rib.member import OutRoute
-from speaker.rib.rationed_group import RationedGroup
+from speaker.rib.out_routes import OutRoute, OutRoutes
 from speaker.wire.framing import HEADER_LENGTH, UPDATE, message
 from speaker.wire.relay import RULES, slices
 
@@ -28,17 +25,21 @@ _HEAD = 4
 """Octets in front of the value of an attribute whose length takes two."""
 
 
-class RelayGroup(ExportGroup):
-    """The Adj-RIB-Out of all members with one key, for a family that is relayed."""
+class RelayedOutRoutes(OutRoutes):
+    """The OutRoutes of one group, for a family that is relayed."""
 
-    _last: tuple[PathAttributes, Outbound] | None = None
+    __slots__ = ("_last",)
 
-    def _make_out(self, path: Path, operations: tuple[Operation, ...]) -> OutRoute | None:
+    def __init__(self, key: GroupKey) -> None:
+        super().__init__(key)
+        self._last: tuple[PathAttributes, Outbound] | None = None
+
+    def _make(self, path: Path, operations: tuple[Operation, ...]) -> OutRoute | None:
         outbound = self._rewritten(path, operations)
         address = _address(outbound.next_hop)
         if not self._reads(address) or self._room(outbound.raw, outbound.next_hop) <= 0:
             return None
-        return self._make(path, outbound.raw, outbound.next_hop, address)
+        return self._keep_in_mind(OutRoute(path, outbound.raw, outbound.next_hop, address))
 
     def _rewritten(self, path: Path, operations: tuple[Operation, ...]) -> Outbound:
         """Make the attributes; paths that differ in their rest alone follow each other, and share.
@@ -51,14 +52,15 @@ class RelayGroup(ExportGroup):
             self._last = (path.attributes, outbound)
         return self._last[1]
 
-    def _says_the_same(self, one: OutRoute, other: OutRoute) -> bool:
+    def says_the_same(self, one: OutRoute, other: OutRoute) -> bool:
+        """Tell whether a peer that has heard the one need not be told the other."""
         assert isinstance(one.path, RelayedPath)
         assert isinstance(other.path, RelayedPath)
-        return one.path.rest == other.path.rest and super()._says_the_same(one, other)
+        return one.path.rest == other.path.rest and super().says_the_same(one, other)
 
     def _reads(self, address: bytes) -> bool:
         """Tell whether the members know what to do with a next hop (RFC 8950 §4)."""
-        asks = len(address) == 16 and self.family in WITH_EITHER_NEXT_HOP
+        asks = len(address) == 16 and self.key.family in WITH_EITHER_NEXT_HOP
         return self.key.extended_next_hop or not asks
 
     def _room(self, attributes: bytes, next_hop: bytes) -> int:
@@ -66,9 +68,10 @@ class RelayGroup(ExportGroup):
         beside = HEADER_LENGTH + _FIELDS + len(attributes) + _HEAD + 5 + len(next_hop)
         return self.key.max_message - beside
 
-    def _pack(self, out: OutRoute, nlris: list[Nlri]) -> list[bytes]:
+    def pack(self, out: OutRoute, nlris: list[Nlri]) -> list[bytes]:
+        """Make the messages that tell routes, given by their keys."""
         assert isinstance(out.path, RelayedPath)
-        rule, rest = RULES[self.family], out.path.rest
+        rule, rest = RULES[self.key.family], out.path.rest
         room = self._room(out.attributes, out.next_hop)
         sent: list[bytes] = []
         too_long: list[Nlri] = []
@@ -78,7 +81,7 @@ class RelayGroup(ExportGroup):
                 sent.append(whole)
             else:
                 too_long.append(key)
-        family = self.family.afi.to_bytes(2, "big") + bytes((self.family.safi,))
+        family = self.key.family.afi.to_bytes(2, "big") + bytes((self.key.family.safi,))
         front = family + bytes((len(out.next_hop),)) + out.next_hop + b"\0"
         # RFC 8654 §4: what does not fit the peer's messages is withdrawn.
         return self.withdrawals(too_long) + [
@@ -88,16 +91,12 @@ class RelayGroup(ExportGroup):
 
     def withdrawals(self, nlris: list[Nlri]) -> list[bytes]:
         """Make the messages that withdraw what stands in the table under these keys."""
-        rule = RULES[self.family]
-        family = self.family.afi.to_bytes(2, "big") + bytes((self.family.safi,))
+        rule = RULES[self.key.family]
+        family = self.key.family.afi.to_bytes(2, "big") + bytes((self.key.family.safi,))
         room = self.key.max_message - HEADER_LENGTH - _FIELDS - _HEAD - len(family)
         # One that is longer was never told.
         sent = [whole for key in nlris if len(whole := rule.withdrawal(key)) <= room]
         return [_update(Attribute.MP_UNREACH_NLRI, family + block) for block in slices(sent, room)]
-
-
-class RationedRelayGroup(RationedGroup, RelayGroup):
-    """The same for a member that is not to be told too many."""
 
 
 def _update(code: Attribute, value: bytes, attributes: bytes = b"") -> bytes:
