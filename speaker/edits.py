@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from policy.ranking import DecisionOptions
 from speaker import log
 from speaker.clock import Alarm
 from speaker.config.changes import (
@@ -48,6 +49,7 @@ from speaker.config.changes import (
 from speaker.config.plan import PeerKind, Plan
 
 if TYPE_CHECKING:
+    from fsm.family import Family
     from speaker.exchange import Exchange
     from speaker.peer import Peer
     from speaker.speaker import Speaker
@@ -152,7 +154,7 @@ async def carry_out(router: Speaker, changes: Sequence[Change]) -> None:
         log.change_applied(change.describe())
     router.work()
     if listen is not None:
-        await router.listen()
+        await router.reception.listen()
 
 
 def _rename(router: Speaker, renames: list[RenamePeer]) -> None:
@@ -169,11 +171,11 @@ def _change_node(router: Speaker, change: Change) -> bool:
         case SetMode() | SetIgnoredInterfaces():
             router.plane.set_learning()
         case SetPolicy(family):
-            router.policy_changed(family)
+            judge_anew(router, family)
         case SetOriginations() | SetStaticRoutes():
             router.originations.follow(router.plan)
         case SetDecision():
-            router.decision_changed()
+            _decide_otherwise(router)
         case SetResilience():
             router.plane.set_resilience()
         case SetBfdTimers():
@@ -183,10 +185,43 @@ def _change_node(router: Speaker, change: Change) -> bool:
         case SetDeferral(seconds):
             router.recovery.wait = seconds
         case SetIdentity():
-            router.identity_changed()
+            _tell_identity(router)
         case _:
             return False
     return True
+
+
+def judge_anew(router: Speaker, family: Family) -> None:
+    """The node's own policy of a family is another: judge everything by it."""
+    for peer in router.peers.values():
+        if peer.tables is not None:
+            peer.tables.refilter_in()
+            peer.tables.regroup()
+            router.own_members(peer)
+    router.plane.install_again(family)
+
+
+def _tell_identity(router: Speaker) -> None:
+    """Our AS, router id or cluster id is another; sessions that need it are reset beside."""
+    for peer in router.peers.values():
+        if peer.exchange is not None:
+            peer.exchange.regroup()
+            router.own_members(peer)
+
+
+def _decide_otherwise(router: Speaker) -> None:
+    """Paths are compared otherwise: choose among all of them anew."""
+    router.options = DecisionOptions(always_compare_med=router.plan.always_compare_med)
+    for peer in router.peers.values():
+        if peer.tables is not None:
+            peer.tables.source.options = router.options
+    router.ground.rank_all()
+
+
+def _judge_exports(router: Speaker, exchange: Exchange) -> None:
+    """Judge anew who may hear what a peer told."""
+    for rib in exchange.inbound.ribs.values():
+        router.exports.reconsider(rib)
 
 
 def _change_peer(router: Speaker, change: Change) -> bool:
@@ -237,7 +272,7 @@ def _refilter_in(router: Speaker, peer: Peer, fields: frozenset[str]) -> None:
         # What was told by a session that is gone, and stays for now, is judged as ever.
         exchange.refilter_in()
         if "rr_client" in fields:
-            router.exports_again(exchange)
+            _judge_exports(router, exchange)
     if exchange is None or peer.exchange is None:
         if "max_prefixes" in fields:
             # A session that was closed for the old limit may come up again.
@@ -249,7 +284,7 @@ def _refilter_in(router: Speaker, peer: Peer, fields: frozenset[str]) -> None:
     exchange.refilter_in()
     if "rr_client" in fields:
         # Whether its routes are reflected depends on it, in every group.
-        router.exports_again(exchange)
+        _judge_exports(router, exchange)
     if fields & REJUDGED:
         exchange.forget_attributes()
         _ask_again(router, peer, exchange)

@@ -12,11 +12,15 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+from fsm.family import Family
 from speaker import log
 from speaker.datastore import sessions_up
 from speaker.errors import ConfigError
-from speaker.recovery import PeersUp
+from speaker.recovery import FAMILIES, PeersUp
 from speaker.speaker import Speaker
+
+RETRY = 10.0
+"""Seconds after which a file that could not be written is tried again, if nothing has changed."""
 
 
 def recalled(run_dir: Path) -> PeersUp | None:
@@ -28,8 +32,22 @@ def recalled(run_dir: Path) -> PeersUp | None:
         return None
 
 
-RETRY = 10.0
-"""Seconds after which a file that could not be written is tried again, if nothing has changed."""
+def peers_up(router: Speaker) -> PeersUp:
+    """Tell whose sessions are up, for which families, and of whom End-of-RIB can be awaited.
+
+    Who is still waited for after a restart counts too: the next one may come before he does.
+    """
+    found: dict[str, dict[Family, bool]] = {}
+    for peer in router.peers.values():
+        if peer.tables is not None:
+            told = peer.tables.negotiated
+            ended = told.marked_families
+            found[peer.name] = {f: f in ended for f in FAMILIES if f in told.families}
+    for family, names in router.recovery.waiting().items():
+        for name in names:
+            told_before = found.setdefault(name, {})
+            told_before.setdefault(family, router.recovery.is_deferring(family))
+    return found
 
 
 class Remembrance:
@@ -72,7 +90,7 @@ class Remembrance:
                     await self._changed.wait()
             self._changed.clear()
             try:
-                await asyncio.to_thread(sessions_up.save, self._run_dir, self._router.peers_up())
+                await asyncio.to_thread(sessions_up.save, self._run_dir, peers_up(self._router))
             except ConfigError as error:
                 # Said once, not for every session that comes and goes on a full disk.
                 if not self._failed:

@@ -50,7 +50,6 @@ from speaker.ground import Ground
 from speaker.kernel.routes import KernelEvent
 from speaker.local_routes import LocalRoutes
 from speaker.net.drops import DropCounts
-from speaker.net.listener import Listener
 from speaker.net.listening import Doors
 from speaker.net.transport import ReadBuffer, Transport
 from speaker.notices import Notice, Notices, SessionDown, SessionEstablished
@@ -58,7 +57,8 @@ from speaker.originations import Originations
 from speaker.origins import RouteOrigins
 from speaker.peer import Peer
 from speaker.reading import Reading
-from speaker.recovery import FAMILIES, PeersUp, Recovery
+from speaker.reception import Reception
+from speaker.recovery import PeersUp, Recovery
 from speaker.relays import Relays
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.exports import Exports
@@ -66,14 +66,11 @@ from speaker.rib.loc_rib import LocRib
 from speaker.rib.next_hops import NextHopTable
 from speaker.rounds import Rounds
 from speaker.service import Service
-from speaker.strangers import Strangers
 from speaker.watches import MakeBfd, Watches
 from speaker.wire import codec
 
 MAX_PATHS = 16
 """Equal paths that share the traffic to a prefix."""
-
-EVERYWHERE = ("0.0.0.0", "::")
 
 
 class Speaker:
@@ -140,12 +137,10 @@ class Speaker:
         self._before = before
         self.started_at = self.clock.wall()
         self.doorkeeper = Doorkeeper(self)
-        self.listener = Listener(self.buffer, self._accepted, self.doorkeeper.prepare)
-        self.listener.inherited = dict(doors or {})
-        self._strangers = Strangers(self.clock)
         self.dynamic = DynamicPeers(self)
         self.settled = self.dynamic.settled
-        self._by_address: dict[str, list[Peer]] = {}
+        self.reception = Reception(self, doors or {})
+        self.listener = self.reception.listener
 
     @property
     def router_id(self) -> int:
@@ -237,23 +232,6 @@ class Speaker:
         for follow in self.followers:
             follow()
 
-    def peers_up(self) -> PeersUp:
-        """Tell whose sessions are up, for which families, and of whom End-of-RIB can be awaited.
-
-        Who is still waited for after a restart counts too: the next one may come before he does.
-        """
-        found: dict[str, dict[Family, bool]] = {}
-        for peer in self.peers.values():
-            if peer.tables is not None:
-                told = peer.tables.negotiated
-                ended = told.marked_families
-                found[peer.name] = {f: f in ended for f in FAMILIES if f in told.families}
-        for family, names in self.recovery.waiting().items():
-            for name in names:
-                told_before = found.setdefault(name, {})
-                told_before.setdefault(family, self.recovery.is_deferring(family))
-        return found
-
     def is_closed(self, family: Family, peer: str) -> bool:
         """Tell whether a peer is told nothing of a family yet, since we have just restarted."""
         return self._rounds.is_closed(family, peer)
@@ -317,7 +295,7 @@ class Speaker:
         self.doorkeeper.follow()
         self.dynamic.follow()
         try:
-            await self.listen()
+            await self.reception.listen()
         except TransportError:
             await self.stop()
             raise
@@ -351,9 +329,6 @@ class Speaker:
         self.watches.follow()
         self.work()
 
-    def _listen_addresses(self) -> tuple[str, ...]:
-        return self.plan.listen_addresses or EVERYWHERE
-
     async def stop(self, *, withdraw: bool = False, restart: bool = False) -> None:
         """End all sessions and listen no more.
 
@@ -367,9 +342,8 @@ class Speaker:
         # First of all: what the sessions' end takes out of the tables must not reach the kernel.
         self._rounds.close()
         self.plane.freeze()
-        await self.listener.close()
+        await self.reception.close()
         self.doorkeeper.close()
-        self._strangers.close()
         self.dynamic.close()
         if restart:
             # Before sessions end: who keeps our routes is to be watched on.
@@ -414,48 +388,6 @@ class Speaker:
         await self.networks.release(tables.__contains__)
         return found
 
-    async def listen(self) -> None:
-        """Listen where the plan says, and nowhere else.
-
-        Raises:
-            TransportError: the port cannot be had; we listen where we did before.
-        """
-        opened = await self.listener.open(
-            self._listen_addresses(), self.plan.listen_port, absent=self.plan.workload_addresses
-        )
-        log.listening(opened, self.plan.listen_port)
-        # Sockets that were opened just now may have no room for what others had.
-        self.doorkeeper.heed()
-
-    def policy_changed(self, family: Family) -> None:
-        """The node's own policy of a family is another: judge everything anew."""
-        for peer in self.peers.values():
-            if peer.tables is not None:
-                peer.tables.refilter_in()
-                peer.tables.regroup()
-                self.own_members(peer)
-        self.plane.install_again(family)
-
-    def exports_again(self, exchange: Exchange) -> None:
-        """Judge anew who may hear what a peer told."""
-        for rib in exchange.inbound.ribs.values():
-            self.exports.reconsider(rib)
-
-    def identity_changed(self) -> None:
-        """Our AS, router id or cluster id is another; sessions that need it are reset beside."""
-        for peer in self.peers.values():
-            if peer.exchange is not None:
-                peer.exchange.regroup()
-                self.own_members(peer)
-
-    def decision_changed(self) -> None:
-        """Paths are compared otherwise: choose among all of them anew."""
-        self.options = DecisionOptions(always_compare_med=self.plan.always_compare_med)
-        for peer in self.peers.values():
-            if peer.tables is not None:
-                peer.tables.source.options = self.options
-        self.ground.rank_all()
-
     def own_members(self, peer: Peer) -> None:
         """Remember whose members a peer's exchange has, and whether they are counted."""
         self._rounds.own_members(peer)
@@ -473,7 +405,7 @@ class Speaker:
         if self.plane.is_elsewhere(plan.table):
             self.networks.get(plan.table)
         self.peers[plan.name] = peer
-        self._by_address.setdefault(plan.address, []).append(peer)
+        self.reception.expect(peer)
         self.dynamic.changed()
         log.peer_added(plan.name, plan.address, plan.peer_asn)
         self.service.admit(peer)
@@ -494,29 +426,8 @@ class Speaker:
         peer = self.peers.pop(name, None)
         if peer is not None:
             peer.close(subcode, heir)
-            others = self._by_address[peer.plan.address]
-            others.remove(peer)
-            if not others:
-                del self._by_address[peer.plan.address]
+            self.reception.expect_no_more(peer)
             self.dynamic.changed()
-
-    def _accepted(self, transport: Transport) -> None:
-        """Hand a connection to the peer that it comes from; who is in a range may become one."""
-        address = transport.peer_address
-        peers = self._by_address.get(address, [])
-        if not peers and self.dynamic.meets(transport):
-            return
-        if not peers:
-            self._strangers.knocked(address or "an unknown address")
-            # Of strangers nothing stays, not even what TCP remembers of a connection.
-            transport.reset()
-            return
-        willing = [peer for peer in peers if peer.session.would_accept()]
-        peer = (willing or peers)[0]
-        if self.doorkeeper.admits(transport, peer.plan):
-            peer.connections.accept(transport)
-        else:
-            transport.reset()
 
     def originate(self, prefix: str) -> None:
         """Announce a prefix as our own, beside those of the plan.

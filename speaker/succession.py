@@ -38,7 +38,8 @@ from speaker.drainage import Drainage, Step
 from speaker.errors import TransportError
 from speaker.kernel.netlink import check_permission
 from speaker.net.listening import Doors, Place, complete, inherited, places
-from speaker.speaker import EVERYWHERE, Speaker
+from speaker.reception import EVERYWHERE
+from speaker.speaker import Speaker
 from speaker.wire import codec
 
 OFFER = 60.0

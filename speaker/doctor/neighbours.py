@@ -12,7 +12,7 @@ from speaker.doctor.findings import Finding, ok, problem, some, warning
 from speaker.doctor.machine import Held, Machine, Process
 from speaker.doctor.order import Order
 from speaker.net.listening import Place, places
-from speaker.speaker import EVERYWHERE
+from speaker.reception import EVERYWHERE
 
 SPEAKERS = {
     "bird": "BIRD",

@@ -10,6 +10,7 @@ from fsm.capabilities import GracefulRestart, tlv
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from speaker.config.plan import SELECTION_DEFERRAL
 from speaker.recovery import RESTARTED_SILENCE, RESTARTED_WAIT, Recovery
+from speaker.remembrance import peers_up
 from tests.support.restarters import restart_in
 from tests.support.routers import Town, best, home, on_both_loops, peer_at, until
 from tests.support.scripted_peer import ScriptedPeer, end_of_rib
@@ -373,7 +374,7 @@ async def test_a_peer_that_was_not_up_before_is_not_waited_for(known: bool) -> N
         await town.start(router)
         one = await town.join(11, hold_time=0, more=GRACEFUL)
         # Who has not come back by the next restart is waited for then.
-        assert router.peers_up().keys() == ({name} if known else set(plan.peers))
+        assert peers_up(router).keys() == ({name} if known else set(plan.peers))
         one.send(end_of_rib())
         if known:
             await one.until_ended()
@@ -389,7 +390,7 @@ async def test_a_planned_restart_is_no_news_to_those_who_keep_our_routes(restart
         router = await town.run_for_strangers(2)
         one, two = await town.join(11, more=GRACEFUL), await town.join(12)
         expected = {peer_at(router, 11).name: {V4: True}, peer_at(router, 12).name: {V4: False}}
-        assert router.peers_up() == expected
+        assert peers_up(router) == expected
         await router.stop(restart=restart)
         await one.until_closed()
         await two.until_closed()

@@ -9,6 +9,7 @@ import pytest
 
 from fsm.family import NAMES, Family
 from speaker.config.keys import PolicyMode
+from speaker.edits import judge_anew
 from speaker.errors import ConfigError
 from speaker.peer import Peer
 from speaker.route_views import RouteViews
@@ -280,7 +281,7 @@ async def test_the_policy_of_calico_says_nothing_of_relayed_routes() -> None:
         teller, hearer = await reflector.join(11), await reflector.join(12)
         teller.tell(VPN4, vpn(NET), next_hop=FROM)
         await hearer.until(lambda: (VPN4, vpn(NET)) in hearer.routes)
-        reflector.router.policy_changed(VPN4)
+        judge_anew(reflector.router, VPN4)
         assert len(reflector.router.loc_ribs[VPN4]) == 1
 
 
