@@ -18,8 +18,9 @@ One that is asked for while routes wait to be chosen after a restart begins earl
 before we know where they go:
 
     returning    sessions come up, and what peers tell is installed; nothing is told yet
- What an operator had disabled before stays so. A drain does
-not outlast the process, as nothing does that an operator asks for at run time.
+
+What an operator had disabled before stays so. A drain does not outlast the process, as nothing does
+that an operator asks for at run time.
 
 Standards: RFC 8326 §4; RFC 9003 §2.
 """

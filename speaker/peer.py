@@ -143,8 +143,7 @@ class Peer:
     def __init__(self, plan: PeerPlan, router: Router) -> None:
         self.plan = plan
         self.router = router
-        # Families whose routes the peer may keep over the next end of the session: they go on
-        # being forwarded by, from the moment of the first one on.
+        # From the first session on, our forwarding state outlives the end of each (RFC 4724 §3).
         self._was_up = False
         self.is_held_down = False
         self.bfd_is_up = False
@@ -268,9 +267,9 @@ class Peer:
         """End everything for good.
 
         Args:
-            heir: has the same peer under another plan, and what is kept of it.
             subcode: of the Cease that says so; None says nothing at all, so that a peer that
                 restarts gracefully keeps our routes.
+            heir: has the same peer under another plan, and what is kept of it.
         """
         self._renew_due = False
         if subcode is None:

@@ -15,7 +15,6 @@ from fsm.family import Afi
 from fsm.negotiation import Negotiated
 from fsm.notifications import Code, Notification
 from fsm.state import State
-from policy.attributes import Attribute
 from policy.prefix import show
 from speaker.config.as_ranges import show_as_ranges
 from speaker.config.conditions import Condition, Gravity
@@ -364,6 +363,3 @@ def _several_paths(negotiated: Negotiated) -> dict[str, str]:
 
 def _direction(receives: bool) -> str:
     return "receive" if receives else "send"
-
-
-__all__ = ["Attribute", "Status"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -237,9 +237,3 @@ def validate(files: Iterable[tuple[str, str]]) -> list[Report]:
         replace(report, problems=(*report.problems, *found.get(number, ())))
         for number, report in enumerate(reports)
     ]
-
-
-def all_problems(reports: Iterable[Report]) -> Iterator[Problem]:
-    """Give the problems of all reports."""
-    for report in reports:
-        yield from report.problems
