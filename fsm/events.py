@@ -43,6 +43,7 @@ class Side(StrEnum):
 
     @property
     def other(self) -> Side:
+        """The side that the other of two connections has."""
         return Side.INCOMING if self is Side.OUTGOING else Side.OUTGOING
 
 

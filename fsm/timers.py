@@ -55,6 +55,7 @@ class Timers:
         self._deadlines.clear()
 
     def is_running(self, timer: Timer) -> bool:
+        """Tell whether a timer runs, due or not."""
         return timer in self._deadlines
 
     @property

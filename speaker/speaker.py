@@ -411,6 +411,7 @@ class Speaker:
         self.service.admit(peer)
 
     def remove_peer(self, name: str) -> None:
+        """Let go of a peer, with a Cease; nothing happens where there is none of that name."""
         self._close_peer(name, Cease.PEER_DECONFIGURED)
         self.recovery.forget(name)
         # Of one whose routes had outlived its session nothing is left only now.

@@ -86,6 +86,11 @@ def fields_of(model: type[BaseModel]) -> frozenset[str]:
 
 
 def read_selector(value: object) -> Selector:
+    """Read a selector.
+
+    Raises:
+        ScalarError: it is none, or has more than 1024 characters.
+    """
     if not isinstance(value, str):
         raise scalars.ScalarError("selector", "a selector is text")
     if len(value) > 1024:
@@ -98,6 +103,11 @@ def read_selector(value: object) -> Selector:
 
 
 def read_text_map(value: object) -> object:
+    """Read the values of a mapping as the text Go's JSON route makes of them; else give it back.
+
+    Raises:
+        ScalarError: a value is no scalar.
+    """
     if not isinstance(value, dict):
         return value
     return {key: scalars.as_text(item) for key, item in value.items()}

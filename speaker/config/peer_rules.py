@@ -24,6 +24,8 @@ MAX_RESTART_TIME = 4095
 
 
 def exclusive(first: str, second: str) -> Check:
+    """Make the check that at most one of two fields of a spec is given."""
+
     def check(tree: Mapping[str, Any]) -> Iterator[Violation]:
         spec = spec_of(tree)
         if spec.get(first) and spec.get(second):

@@ -329,6 +329,11 @@ class BlockAffinity(Resource):
 
 
 def decode_base64(value: object) -> Secret:
+    """Read what stands in ``data`` of a Secret.
+
+    Raises:
+        ScalarError: it is not base64.
+    """
     try:
         return Secret(base64.b64decode(str(value), validate=True))
     except (binascii.Error, ValueError):
@@ -336,6 +341,11 @@ def decode_base64(value: object) -> Secret:
 
 
 def encode_text(value: object) -> Secret:
+    """Read what stands in ``stringData`` of a Secret.
+
+    Raises:
+        ScalarError: it is not text.
+    """
     if not isinstance(value, str):
         raise ScalarError("type", "must be text; quote it")
     return Secret(value.encode())

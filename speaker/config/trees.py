@@ -78,6 +78,7 @@ def given_asn(value: Any) -> int | None:
 
 
 def endpoint_of(value: Any) -> Endpoint | None:
+    """Give the address and port of a ``peerIP``, and None where they cannot be read."""
     try:
         return parse_peer_ip(value)
     except ScalarError:
@@ -85,6 +86,7 @@ def endpoint_of(value: Any) -> Endpoint | None:
 
 
 def network_of(value: Any) -> Network | None:
+    """Give a network that is written with its length, and None where it cannot be read."""
     try:
         return parse_masked_network(value)
     except ScalarError:

@@ -70,9 +70,11 @@ class Monitor:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NEXTHOP_GROUP)
 
     def fileno(self) -> int:
+        """Give the socket's descriptor, to be waited on."""
         return self._socket.fileno()
 
     def close(self) -> None:
+        """Hear no more."""
         self._socket.close()
 
     def read(self, limit: int = READS) -> list[bytes]:

@@ -111,6 +111,7 @@ class RouteSocket:
         return int(self._socket.getsockname()[0])
 
     def close(self) -> None:
+        """Close the socket; nothing may be asked after that."""
         self._socket.close()
 
     def check_permission(self) -> None:
@@ -254,6 +255,7 @@ class DumpSocket:
         self.interrupted = False
 
     def close(self) -> None:
+        """Close the socket; nothing may be asked after that."""
         self._socket.close()
 
     def links(self) -> Iterator[tuple[bytes, Message]]:
