@@ -109,4 +109,8 @@ def _values(before: Any, after: Any) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return "unset"
+    if value == "":
+        return '""'
+    if isinstance(value, float):
+        return f"{value:g} s"  # durations are all that has fractions
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -58,6 +58,9 @@ class YamlFloat(float):
         self.text = text
         return self
 
+    def __repr__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from policy.as_path_regex import AsPathRegex
 from policy.operations import NextHopWord
 from speaker.config import scalars
-from speaker.config.problems import did_you_mean
+from speaker.config.problems import did_you_mean, show_value
 from speaker.config.selectors import Selector, SelectorError, parse_selector
 
 _ACRONYMS = {
@@ -102,17 +102,6 @@ def read_selector(value: object) -> Selector:
         raise scalars.ScalarError("selector", f"not a selector: {error}") from error
 
 
-def read_text_map(value: object) -> object:
-    """Read the values of a mapping as the text Go's JSON route makes of them; else give it back.
-
-    Raises:
-        ScalarError: a value is no scalar.
-    """
-    if not isinstance(value, dict):
-        return value
-    return {key: scalars.as_text(item) for key, item in value.items()}
-
-
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -128,7 +117,7 @@ class EnumParser:
         except ValueError:
             known = list(self.words)
             guess = did_you_mean(str(value), known)
-            message = f"{value!r} is none of {', '.join(known)}{guess}"
+            message = f"{show_value(value)} is none of {', '.join(known)}{guess}"
             raise scalars.ScalarError("enum", message) from None
 
 
@@ -167,7 +156,7 @@ Unsigned: TypeAlias = Annotated[int, Field(ge=0, le=2**32 - 1)]
 InterfacePattern: TypeAlias = Annotated[str, BeforeValidator(scalars.parse_interface_pattern)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 Priority: TypeAlias = Annotated[int, Field(ge=1, le=scalars.MAX_PRIORITY)]
-TextMap: TypeAlias = Annotated[dict[str, str], BeforeValidator(read_text_map)]
+TextMap: TypeAlias = dict[str, Annotated[str, BeforeValidator(scalars.as_text)]]
 
 
 class Metadata(Model):

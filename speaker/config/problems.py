@@ -84,6 +84,27 @@ def show_path(path: FieldPath) -> str:
     return text
 
 
+MAX_QUOTED = 64
+"""Characters of a text that are quoted back; the place says where the rest stands."""
+
+
+def show_value(value: object) -> str:
+    """Quote a value of a document as YAML spells it: ``'a'``, ``1``, ``true``, ``a list``."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str() if len(value) > MAX_QUOTED:
+            return f"{value[:MAX_QUOTED]!r}…"
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return repr(value)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Give ``; did you mean X?`` for a word that looks like a known one, else nothing."""
     by_folded = {name.lower(): name for name in known}

@@ -27,7 +27,14 @@ from speaker.config.effects import without_effect
 from speaker.config.keys import PREFIX
 from speaker.config.kinds import Kind, find_kind, unknown_kind, versions_of
 from speaker.config.models import Resource, fields_of
-from speaker.config.problems import FieldPath, Problem, Violation, did_you_mean, show_path
+from speaker.config.problems import (
+    FieldPath,
+    Problem,
+    Violation,
+    did_you_mean,
+    show_path,
+    show_value,
+)
 from speaker.config.report import Report, RuleLines
 from speaker.config.resources import MODELS
 from speaker.config.rules import cautions_of, errors_of
@@ -133,7 +140,7 @@ def _api_version(kind: Kind, tree: Mapping[str, Any]) -> list[Violation]:
         return []
     if found is None:
         return [Violation(("apiVersion",), "required", f"apiVersion is required: {allowed[0]}")]
-    message = f"{found!r} is not read here; a {kind} has apiVersion {allowed[0]}"
+    message = f"{show_value(found)} is not read here; a {kind} has apiVersion {allowed[0]}"
     return [Violation(("apiVersion",), "api-version", message)]
 
 

@@ -48,6 +48,7 @@ from speaker.config.models import (
     word_of,
 )
 from speaker.config.policy_resources import RoutePolicy
+from speaker.config.problems import show_value
 from speaker.config.scalars import ScalarError
 from speaker.config.secrets import Secret
 from speaker.config.status_resources import CalicoNodeStatus
@@ -162,7 +163,7 @@ def read_severity(value: object) -> Severity:
     for severity in Severity:
         if severity.lower() == str(value).lower():
             return severity
-    raise ScalarError("enum", f"{value!r} is none of {', '.join(Severity)}")
+    raise ScalarError("enum", f"{show_value(value)} is none of {', '.join(Severity)}")
 
 
 class BindMode(StrEnum):
@@ -309,7 +310,7 @@ def read_deleted(value: object) -> bool:
         return True
     if value in (False, "false"):
         return False
-    raise ScalarError("enum", f"{value!r} is neither true nor false")
+    raise ScalarError("enum", f"{show_value(value)} is neither true nor false")
 
 
 class BlockAffinitySpec(Model):

@@ -28,7 +28,7 @@ from policy.as_path_syntax import AsPathRegexError
 from policy.communities import CommunityPattern
 from policy.operations import NextHopWord
 from speaker.config.documents import YamlFloat
-from speaker.config.problems import did_you_mean
+from speaker.config.problems import did_you_mean, show_value
 
 MAX_AS = 2**32 - 1
 MAX_PRIORITY = 2**31 - 2
@@ -55,6 +55,12 @@ class Endpoint:
     address: str
     port: int | None = None
 
+    def __str__(self) -> str:
+        if self.port is None:
+            return self.address
+        around = "[{}]:{}" if ":" in self.address else "{}:{}"
+        return around.format(self.address, self.port)
+
 
 def parse_asn(value: object) -> int:
     """Read an AS number: a number, ``"65001"`` or ``"1.10"`` (RFC 5396 asdot+)."""
@@ -70,7 +76,9 @@ def parse_asn(value: object) -> int:
         number = _asn_of_text(value)
         if number is not None:
             return number
-    raise ScalarError("as-number", f'{value!r} is no AS number (0–4294967295, or "high.low")')
+    raise ScalarError(
+        "as-number", f'{show_value(value)} is no AS number (0–4294967295, or "high.low")'
+    )
 
 
 def _asn_of_text(text: str) -> int | None:
@@ -99,7 +107,7 @@ def parse_ip(value: object) -> str:
     """Read an IPv4 or IPv6 address and give its canonical text."""
     address = _address(value) if isinstance(value, str) else None
     if address is None:
-        raise ScalarError("ip", f"{value!r} is no IP address")
+        raise ScalarError("ip", f"{show_value(value)} is no IP address")
     return str(address)
 
 
@@ -107,7 +115,7 @@ def parse_ipv4(value: object) -> str:
     """Read an IPv4 address."""
     text = parse_ip(value)
     if ":" in text:
-        raise ScalarError("ip", f"{value!r} is no IPv4 address")
+        raise ScalarError("ip", f"{show_value(value)} is no IPv4 address")
     return text
 
 
@@ -115,7 +123,7 @@ def parse_ipv6(value: object) -> str:
     """Read an IPv6 address."""
     text = parse_ip(value)
     if ":" not in text:
-        raise ScalarError("ip", f"{value!r} is no IPv6 address")
+        raise ScalarError("ip", f"{show_value(value)} is no IPv6 address")
     return text
 
 
@@ -138,7 +146,7 @@ def parse_peer_ip(value: object) -> Endpoint:
             hint = "; the zone %eth0 of a link-local address stands in wren.bgp/interface"
         raise ScalarError(
             "peer-ip",
-            f"{value!r} is no peer address (IPv4, IPv6, IPv4:port or [IPv6]:port){hint}",
+            f"{show_value(value)} is no peer address (IPv4, IPv6, IPv4:port or [IPv6]:port){hint}",
         )
     return Endpoint(str(address), port)
 
@@ -157,8 +165,10 @@ def parse_duration(value: object) -> float:
         if parts and "".join(number + unit for number, unit in parts) == text:
             return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
         if text.startswith("-"):
-            raise ScalarError("duration", f"{value!r} is negative")
-    raise ScalarError("duration", f"{value!r} is no duration (text with a unit: 10s, 2m, 1h30m)")
+            raise ScalarError("duration", f"{show_value(value)} is negative")
+    raise ScalarError(
+        "duration", f"{show_value(value)} is no duration (text with a unit: 10s, 2m, 1h30m)"
+    )
 
 
 def whole_seconds(seconds: float) -> int:
@@ -184,7 +194,7 @@ def parse_network(value: object) -> IPv4Network | IPv6Network:
     """Read a CIDR or an address, which is a host route; host bits do not count."""
     network = read_network(value)
     if network is None:
-        raise ScalarError("cidr", f"{value!r} is no CIDR")
+        raise ScalarError("cidr", f"{show_value(value)} is no CIDR")
     return network
 
 
@@ -214,7 +224,7 @@ def parse_ipv4_interface(value: object) -> IPv4Interface:
     """Read a node's IPv4 address, optionally with its length; host bits may be set."""
     found = _interface(value)
     if not isinstance(found, IPv4Interface):
-        raise ScalarError("ip", f"{value!r} is no IPv4 address (a.b.c.d or a.b.c.d/len)")
+        raise ScalarError("ip", f"{show_value(value)} is no IPv4 address (a.b.c.d or a.b.c.d/len)")
     return found
 
 
@@ -222,7 +232,7 @@ def parse_ipv6_interface(value: object) -> IPv6Interface:
     """Read a node's IPv6 address, optionally with its length; host bits may be set."""
     found = _interface(value)
     if not isinstance(found, IPv6Interface):
-        raise ScalarError("ip", f"{value!r} is no IPv6 address")
+        raise ScalarError("ip", f"{show_value(value)} is no IPv6 address")
     return found
 
 
@@ -246,7 +256,7 @@ def parse_community(value: object) -> Community:
             return numbers[0] << 16 | numbers[1]
         if len(numbers) == 3 and max(numbers) <= MAX_AS:
             return (numbers[0], numbers[1], numbers[2])
-    raise ScalarError("community", f"{value!r} is no community (aa:nn, or aa:nn:mm)")
+    raise ScalarError("community", f"{show_value(value)} is no community (aa:nn, or aa:nn:mm)")
 
 
 def parse_community_pattern(value: object) -> CommunityOrPattern:
@@ -258,7 +268,8 @@ def parse_community_pattern(value: object) -> CommunityOrPattern:
         zero = parse_community(":".join("0" if p == "*" else p for p in value.split(":")))
     except ScalarError:
         raise ScalarError(
-            "community", f"{value!r} is no pattern of communities (aa:*, *:nn, or aa:*:mm)"
+            "community",
+            f"{show_value(value)} is no pattern of communities (aa:*, *:nn, or aa:*:mm)",
         ) from None
     numbers = (zero >> 16, zero & 0xFFFF) if isinstance(zero, int) else zero
     given = zip(value.split(":"), numbers, strict=True)
@@ -285,7 +296,9 @@ def parse_next_hop(value: object) -> IPv4Address | IPv6Address | NextHopWord:
     if address is None:
         words = ", ".join(NextHopWord)
         guess = did_you_mean(str(value), list(NextHopWord))
-        raise ScalarError("next-hop", f"{value!r} is neither an address nor one of {words}{guess}")
+        raise ScalarError(
+            "next-hop", f"{show_value(value)} is neither an address nor one of {words}{guess}"
+        )
     no_use = (
         address.is_unspecified
         or address.is_multicast
@@ -311,12 +324,16 @@ _QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
 
 def parse_name(value: object) -> str:
     """Read a resource name, a DNS-1123 subdomain of at most 253 characters."""
-    if isinstance(value, str) and len(value) <= 253 and _NAME.match(value):
+    if not isinstance(value, str):
+        raise ScalarError("name", "a name is text; quote it")
+    if len(value) > 253:
+        raise ScalarError("name", f"{show_value(value)} is no name: more than 253 characters")
+    if _NAME.match(value):
         return value
     raise ScalarError(
         "name",
-        f"{value!r} is no name (lower-case letters, digits, '-' and '.', each part beginning and "
-        "ending with a letter or digit)",
+        f"{show_value(value)} is no name (lower-case letters, digits, '-' and '.', each part "
+        "beginning and ending with a letter or digit)",
     )
 
 
@@ -331,7 +348,9 @@ def parse_host(value: object) -> str:
         is_name = len(name) <= 253 and _NAME.match(name) and not parts[-1].isdigit()
         if is_name and all(len(part) <= 63 for part in parts):
             return name
-    raise ScalarError("host", f"{value!r} is neither an IP address nor the name of a host")
+    raise ScalarError(
+        "host", f"{show_value(value)} is neither an IP address nor the name of a host"
+    )
 
 
 def is_qualified_name(text: str) -> bool:
@@ -354,7 +373,9 @@ def parse_interface_pattern(value: object) -> str:
     """Read an interface name in which ``*`` stands for anything."""
     if isinstance(value, str) and _INTERFACE_PATTERN.match(value):
         return value
-    raise ScalarError("interface", f"{value!r} is no interface name or pattern (≤ 15 characters)")
+    raise ScalarError(
+        "interface", f"{show_value(value)} is no interface name or pattern (≤ 15 characters)"
+    )
 
 
 def as_text(value: object) -> str:

@@ -53,7 +53,6 @@ _ADDRESS4 = _text("an IPv4 address", format="ipv4")
 _ADDRESS6 = _text("an IPv6 address", format="ipv6")
 _CIDR = "[0-9a-fA-F.:]+/[0-9]{1,3}"
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
-_TEXTS: Schema = {"type": "object", "additionalProperties": _SCALAR}
 _BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 
 PARSERS: Mapping[Callable[..., Any], Schema] = {
@@ -95,7 +94,7 @@ PARSERS: Mapping[Callable[..., Any], Schema] = {
         "an interface; * stands for anything", "(\\*|[a-zA-Z0-9_.*-]{1,15})"
     ),
     models.read_selector: _text("a label selector", maxLength=1024),
-    models.read_text_map: _TEXTS,
+    scalars.as_text: _SCALAR,
     resources.read_severity: _any_case([str(each) for each in resources.Severity]),
     resources.read_deleted: {"enum": [True, False, "true", "false"]},
     resources.decode_base64: _text("base64", _BASE64),

@@ -14,6 +14,7 @@ from speaker.config.scalars import (
     parse_asn,
     parse_community,
     parse_duration,
+    parse_name,
     parse_peer_ip,
     show_community,
     whole_seconds,
@@ -91,6 +92,43 @@ def test_both_spellings_of_an_as_number_agree(asn: int) -> None:
 )
 def test_a_peer_address(text: str, endpoint: Endpoint) -> None:
     assert parse_peer_ip(text) == endpoint
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1", "10.0.0.1:179", "fd00::1", "[fd00::1]:179"])
+def test_a_peer_address_is_shown_as_it_is_written(text: str) -> None:
+    assert str(parse_peer_ip(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (True, "true is no AS number"),
+        (None, "null is no AS number"),
+        ([65001], "a list is no AS number"),
+        ({"a": 1}, "a mapping is no AS number"),
+        (-1, "-1 is no AS number"),
+        ("9" * 5000, f"'{'9' * 64}'… is no AS number"),
+    ],
+)
+def test_a_value_is_quoted_as_it_is_written_and_in_short(value: object, words: str) -> None:
+    with pytest.raises(ScalarError) as refusal:
+        parse_asn(value)
+    assert str(refusal.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1, "a name is text; quote it"),
+        (True, "a name is text; quote it"),
+        ("x" * 254, f"'{'x' * 64}'… is no name: more than 253 characters"),
+        ("a_b", "'a_b' is no name (lower-case letters"),
+    ],
+)
+def test_what_is_no_name_is_told_why(value: object, words: str) -> None:
+    with pytest.raises(ScalarError) as refusal:
+        parse_name(value)
+    assert str(refusal.value).startswith(words)
 
 
 @pytest.mark.parametrize(
