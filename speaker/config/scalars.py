@@ -94,13 +94,17 @@ def _asn_of_text(text: str) -> int | None:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """Read an address strictly: no zone, no leading zeros, no blanks."""
+    """Read an address strictly: no zone, no leading zeros, no blanks.
+
+    ``::ffff:10.0.0.1`` is IPv4, as it is to Go and so to Calico.
+    """
     if "%" in text or text != text.strip():
         return None
     try:
-        return ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def parse_ip(value: object) -> str:
@@ -136,10 +140,9 @@ def parse_peer_ip(value: object) -> Endpoint:
     address, port = _address(text), None
     match = _WITH_PORT.match(text) if address is None else None
     if match:
-        address, port = _address(match["v6"] or match["v4"] or ""), int(match["port"])
-        wanted = IPv6Address if match["v6"] else IPv4Address
-        if not isinstance(address, wanted) or not 1 <= port <= 65535:
-            address = None
+        host, port = match["v6"] or match["v4"] or "", int(match["port"])
+        if (":" in host) == bool(match["v6"]) and 1 <= port <= 65535:
+            address = _address(host)
     if address is None or len(text) > 64:
         hint = ""
         if "%" in text:
@@ -231,7 +234,7 @@ def parse_ipv4_interface(value: object) -> IPv4Interface:
 def parse_ipv6_interface(value: object) -> IPv6Interface:
     """Read a node's IPv6 address, optionally with its length; host bits may be set."""
     found = _interface(value)
-    if not isinstance(found, IPv6Interface):
+    if not isinstance(found, IPv6Interface) or found.ip.ipv4_mapped:
         raise ScalarError("ip", f"{show_value(value)} is no IPv6 address")
     return found
 

@@ -14,6 +14,8 @@ from speaker.config.scalars import (
     parse_asn,
     parse_community,
     parse_duration,
+    parse_ipv6,
+    parse_ipv6_interface,
     parse_name,
     parse_peer_ip,
     show_community,
@@ -88,6 +90,8 @@ def test_both_spellings_of_an_as_number_agree(asn: int) -> None:
         ("2001:db8:0:0::1", Endpoint("2001:db8::1")),
         ("[2001:db8::1]:1790", Endpoint("2001:db8::1", 1790)),
         ("::1", Endpoint("::1")),
+        ("::ffff:10.0.0.1", Endpoint("10.0.0.1")),
+        ("[::FFFF:a00:1]:1790", Endpoint("10.0.0.1", 1790)),
     ],
 )
 def test_a_peer_address(text: str, endpoint: Endpoint) -> None:
@@ -97,6 +101,13 @@ def test_a_peer_address(text: str, endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("text", ["10.0.0.1", "10.0.0.1:179", "fd00::1", "[fd00::1]:179"])
 def test_a_peer_address_is_shown_as_it_is_written(text: str) -> None:
     assert str(parse_peer_ip(text)) == text
+
+
+def test_an_ipv4_address_within_ipv6_is_no_ipv6_address() -> None:
+    with pytest.raises(ScalarError, match="no IPv6 address"):
+        parse_ipv6("::ffff:10.0.0.1")
+    with pytest.raises(ScalarError, match="no IPv6 address"):
+        parse_ipv6_interface("::ffff:10.0.0.1/96")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +161,8 @@ def test_what_is_no_name_is_told_why(value: object, words: str) -> None:
         "router.example",
         "10.0.0.1/32",
         "10.0.0.1:1:1",
+        "[::ffff:10.0.0.1]",
+        "::ffff:10.0.0.1:179:x",
         None,
         5,
     ],
