@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import RunningNode
 
-_MOUNT = 'mount -t tmpfs -o size=64k tmpfs "$1" && echo mounted && exec sleep infinity'
+_MOUNT = 'mount -t tmpfs -o size=64k,mode=0755 tmpfs "$1" && echo mounted && exec sleep infinity'
 
 
 class SmallDisk:
