@@ -56,6 +56,10 @@ def test_its_exposure_is_what_the_manual_says() -> None:
     assert abs(float(level) - float(noted)) <= 0.3
 
 
+def test_it_leaves_no_core_with_passwords_in_it() -> None:
+    assert walled.settings_of(UNIT)["LimitCORE"] == ["0"]
+
+
 def test_its_capabilities_are_the_three() -> None:
     names = ("CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW")
     three = {Capability[name] for name in names}
