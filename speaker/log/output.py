@@ -25,13 +25,20 @@ def say(level: int, event: str, sentence: str, **fields: Any) -> None:
         logger.log(level, "%s", sentence, extra={"event": event, "fields": fields})
 
 
+def on_one_line(text: str) -> str:
+    """Write characters as escapes that would end a line, or do something to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class TextFormatter(logging.Formatter):
     """One line for people: time, level, sentence."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render a record."""
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-        line = f"{moment}Z {record.levelname.lower():7} {record.getMessage()}"
+        line = f"{moment}Z {record.levelname.lower():7} {on_one_line(record.getMessage())}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
@@ -51,7 +58,9 @@ class JsonFormatter(logging.Formatter):
         entry.update(getattr(record, "fields", {}))
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        line = json.dumps(entry, default=str, ensure_ascii=False)
+        # What is half a character stays an escape, as it may have come in.
+        return line.encode(errors="backslashreplace").decode()
 
 
 def to_stderr(form: str, level: str) -> None:

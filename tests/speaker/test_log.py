@@ -48,6 +48,20 @@ def test_json_is_one_object_with_the_fields(stderr: Told) -> None:
     assert entry["time"].endswith("+00:00")
 
 
+def test_words_of_others_make_no_line_of_their_own(stderr: Told) -> None:
+    log.to_stderr("text", "info")
+    log.ordered("drain\nwarning \x1b[2J\0 \ud800 é", "alice (1000)", 4711)
+    [line] = stderr().splitlines()
+    assert line.endswith(
+        "info    'drain\\nwarning \\x1b[2J\\x00 \\ud800 é' is asked for by alice (1000),"
+        " process 4711"
+    )
+    log.to_stderr("json", "info")
+    log.ordered("drain\n\ud800", "alice (1000)", 4711)
+    [line] = stderr().splitlines()
+    assert json.loads(line)["message"].startswith("'drain\n\ud800' is asked for")
+
+
 def test_what_is_below_the_level_is_not_said(stderr: Told) -> None:
     log.to_stderr("text", "warning")
     log.stranger("192.0.2.7")
