@@ -41,6 +41,13 @@ PATIENCE = 60.0
 REMEMBERED = 64
 """Addresses of a range of which the last word is remembered."""
 
+COMINGS, SPELL = 10, 60.0
+"""So often an address may become a peer in so many seconds: each time costs a session, and lines in
+the log."""
+
+KNOWN = 1024
+"""Addresses of a range of which it is known how often they have come."""
+
 
 class Refusal(StrEnum):
     """Why somebody who connected from a range is turned away."""
@@ -55,6 +62,8 @@ class Refusal(StrEnum):
     """It said nothing, or left before."""
     TERMS = "terms"
     """It comes from too far (RFC 5082), or the password of the range cannot be set."""
+    OFTEN = "often"
+    """It has come and gone again and again."""
     SERVICE = "service"
     """The node is out of service."""
 
@@ -119,6 +128,8 @@ class Range:
         self.refused: Counter[Refusal] = Counter()
         self.last: dict[str, LastWord] = {}
         self._clock = clock
+        # Since when, and how often.
+        self._comings: dict[str, tuple[float, int]] = {}
         self._said = Strangers(
             clock, partial(log.range_refused, plan.name), partial(log.more_range_refused, plan.name)
         )
@@ -135,6 +146,17 @@ class Range:
         self.last[address] = LastWord(self._clock.wall(), sentence)
         if len(self.last) > REMEMBERED:
             del self.last[next(iter(self.last))]
+
+    def comes_too_often(self, address: str) -> bool:
+        """Count that an address is about to become a peer; tell whether it has to wait."""
+        now = self._clock.now()
+        since, number = self._comings.pop(address, (now, 0))
+        if since + SPELL <= now:
+            since, number = now, 0
+        self._comings[address] = since, number + 1
+        if len(self._comings) > KNOWN:
+            del self._comings[next(iter(self._comings))]
+        return number >= COMINGS
 
     def close(self) -> None:
         """End what waits, and say what is left to say."""
@@ -228,9 +250,15 @@ class DynamicPeers:
         return self.count(place.plan.name) >= place.plan.limit
 
     def _turn_away(self, place: Range, transport: Transport, address: str) -> None:
-        """Refuse somebody beyond the limit: by a word, where one is said to the operator too."""
+        """Refuse somebody beyond the limit."""
         words = f"{place.plan.limit} peers are there already (wren.bgp/maxDynamicPeers)"
-        if place.note(address, Refusal.LIMIT, words):
+        self._refuse(place, transport, address, Refusal.LIMIT, words)
+
+    def _refuse(
+        self, place: Range, transport: Transport, address: str, why: Refusal, words: str
+    ) -> None:
+        """Refuse somebody: by a word, where one is said to the operator too."""
+        if place.note(address, why, words):
             _say(transport, CeaseError(Cease.CONNECTION_REJECTED))
         else:
             # So that many of them leave nothing in the system.
@@ -253,6 +281,9 @@ class DynamicPeers:
             _say(newcomer.transport, OpenMessageError(OpenSubcode.BAD_PEER_AS))
         elif self._is_full(place):
             self._turn_away(place, newcomer.transport, address)
+        elif place.comes_too_often(address):
+            words = f"it has come {COMINGS} times in {SPELL:.0f} s, and gone again"
+            self._refuse(place, newcomer.transport, address, Refusal.OFTEN, words)
         else:
             self._take_in(place, plan, newcomer)
 
