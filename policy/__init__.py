@@ -19,8 +19,10 @@ In reading order:
     RFC 4271 §9.1.2: which path is used and why the others are not;
 `policy.communities`, `policy.as_path_syntax`, `policy.as_path_regex`, `policy.as_paths`
     communities and AS_PATHs as rules speak of them;
-`policy.operations`, `policy.matching`, `policy.filters`
-    rules of BGPFilters and RoutePolicies: what they do, when they match, how a chain decides;
+`policy.operations`, `policy.matching`, `policy.rules`
+    rules of BGPFilters and RoutePolicies: what they do and when they hold;
+`policy.steps`, `policy.residues`, `policy.dispatch`, `policy.filters`
+    how a chain of them decides about many routes at once;
 `policy.tracing`
     which of them decides for one route and why the others do not, in words;
 `policy.vrps`
@@ -61,16 +63,7 @@ from policy.calico import (
 )
 from policy.communities import CommunityPattern
 from policy.decision import Reason, explain, prefer, select
-from policy.filters import (
-    NO_MATCH,
-    Action,
-    Direction,
-    Filter,
-    Rule,
-    Scope,
-    Verdict,
-    compile_filter,
-)
+from policy.filters import Filter, compile_filter
 from policy.matching import MatchOperator
 from policy.operations import (
     AddCommunity,
@@ -91,6 +84,7 @@ from policy.prefix import Nlri, PrefixError, covers, pack, parse_prefix, show, s
 from policy.propagation import Withheld, may_advertise, why_not
 from policy.rewriter import rewrite
 from policy.roles import Role
+from policy.rules import NO_MATCH, Action, Direction, Rule, Scope, Verdict
 from policy.vrps import Validity, Vrp, Vrps, VrpTable, origin_of
 from policy.wellknown import CommunityRules
 

@@ -26,11 +26,11 @@ from typing import Generic, TypeAlias, TypeVar
 
 from policy.attributes import LargeCommunity, PathAttributes
 from policy.covering import Covering
-from policy.filters import Partition, Verdict, by_verdict, effective_local_pref
 from policy.matching import match_interface
 from policy.operations import NORMAL_PRIORITY, AddCommunity, Operation, local_pref_of, priority_of
 from policy.path import Path, PeerType, Preference, SourceKind
 from policy.prefix import Nlri, covers, host_prefix
+from policy.rules import Partition, Verdict, by_verdict, effective_local_pref
 
 Decided = TypeVar("Decided")
 

@@ -34,7 +34,7 @@ from policy.attributes import (
     segments,
 )
 from policy.calico import BuiltinPolicy, export_local_pref, export_verdicts
-from policy.filters import ACCEPTED, NO_MATCH, Direction, Filter, Partition, Scope, Verdict
+from policy.filters import Filter
 from policy.operations import (
     NO_ENDS,
     Ends,
@@ -51,6 +51,7 @@ from policy.prefix import Nlri
 from policy.propagation import Withheld, why_not
 from policy.ranking import DEFAULT_LOCAL_PREF, is_stale
 from policy.roles import Role, mark
+from policy.rules import ACCEPTED, NO_MATCH, Direction, Partition, Scope, Verdict
 from policy.vrps import Origins, Vrps
 
 AS_TRANS = 23456

@@ -12,7 +12,7 @@ in something else than prefixes.
 What is known of the session makes conditions needless or impossible: on import every route was
 learned over BGP, and from an external peer none has a LOCAL_PREF (RFC 4271 §5.1.5).
 
-Every field of `policy.filters.Rule` has its place here, as a condition (`CONDITIONS`), as part of
+Every field of `policy.rules.Rule` has its place here, as a condition (`CONDITIONS`), as part of
 the prefix condition (`PREFIX`), or as something that does not decide whether a rule holds
 (`EFFECTS`); a test sees to it.
 """
@@ -25,7 +25,6 @@ from enum import StrEnum
 
 from fsm.family import Afi
 from policy.communities import CommunityPattern, Wanted, is_meant
-from policy.filters import Direction, Rule
 from policy.matching import (
     WIDEST,
     MatchOperator,
@@ -47,6 +46,7 @@ from policy.prefix_sets import (
     is_empty,
 )
 from policy.ranking import DEFAULT_LOCAL_PREF
+from policy.rules import Direction, Rule
 
 PREFIX = frozenset({"cidr", "operator", "min_length", "max_length", "has_prefix_length"})
 """Fields of a rule that make up the condition on the prefix."""

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias, assert_never
 from fsm.family import Afi
 from policy.as_path_regex import matched_text
 from policy.communities import CommunityPattern, Wanted
-from policy.filters import Filter, Rule, Scope, announced_origin, effective_local_pref
+from policy.filters import Filter
 from policy.matching import (
     MatchOperator,
     Network,
@@ -51,6 +51,8 @@ from policy.operations import (
 )
 from policy.path import Path
 from policy.prefix import Nlri, covers, show, show_address
+from policy.residues import announced_origin
+from policy.rules import Rule, Scope, effective_local_pref
 from policy.vrps import Validity
 
 

@@ -14,10 +14,10 @@ from ipaddress import ip_address
 from typing import TypeAlias
 
 from fsm.family import RELAYED, Afi
-from policy.filters import Direction, Rule
 from policy.path import PeerType
 from policy.reach import Dead, Setting, dead_rules
 from policy.roles import Role
+from policy.rules import Direction, Rule
 from speaker.config.filter_resources import BGPFilter
 from speaker.config.filters import chain_field, rules_of
 from speaker.config.kinds import Kind, find_kind

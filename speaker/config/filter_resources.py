@@ -14,9 +14,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from policy.filters import Action
 from policy.matching import MatchOperator
 from policy.path import PeerType
+from policy.rules import Action
 from speaker.config.models import (
     AsNumber,
     CommunityText,

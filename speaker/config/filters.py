@@ -8,7 +8,6 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
 from fsm.family import Afi
-from policy.filters import Direction, Rule
 from policy.matching import Network, Range
 from policy.operations import (
     AddCommunity,
@@ -25,6 +24,7 @@ from policy.operations import (
     SetPriority,
 )
 from policy.prefix import Nlri, pack
+from policy.rules import Direction, Rule
 from speaker.config.filter_resources import (
     BGPFilter,
     BGPFilterSpec,

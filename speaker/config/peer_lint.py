@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsm.family import Afi
-from policy.filters import Action, Direction
 from policy.path import PeerType
 from policy.reach import conditions_of
+from policy.rules import Action, Direction
 from speaker.config.chains import AnyFilter, Chains, PlacedRule, Use, users
 from speaker.config.filters import chain_field
 from speaker.config.findings import Finding, Severity

@@ -13,8 +13,8 @@ from enum import Flag, StrEnum
 from typing import Any
 
 from fsm.family import Afi, Family
-from policy.filters import Rule
 from policy.roles import Role
+from policy.rules import Rule
 from speaker.config.add_path import AddPathMode
 from speaker.config.bfd_keys import BfdAuthentication, BfdTimers
 from speaker.config.key_values import AigpMode, BlackholeMode

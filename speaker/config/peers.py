@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fsm.family import IPV4_UNICAST, RELAYED, Afi, Family, Safi
-from policy.filters import Action, Direction, Rule
 from policy.roles import Role
+from policy.rules import Action, Direction, Rule
 from policy.vrps import Validity
 from speaker.config.add_path import AddPath, AddPathMode
 from speaker.config.annotations import PeerOptions, peer_options

@@ -12,7 +12,6 @@ from typing import Any
 
 from fsm.family import Afi
 from policy.communities import is_meant
-from policy.filters import Action, Direction, Rule
 from policy.matching import MatchOperator
 from policy.operations import (
     AddCommunity,
@@ -31,6 +30,7 @@ from policy.path import PeerType
 from policy.prefix import WIDTH
 from policy.prefix_sets import EVERYTHING, first_outside
 from policy.reach import Dead, Death, Setting, conditions_of, prefixes_of
+from policy.rules import Action, Direction, Rule
 from speaker.config.chains import (
     Chains,
     PlacedRule,

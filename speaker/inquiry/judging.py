@@ -10,7 +10,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from fsm.family import Family
-from policy.filters import Action, Filter, Rule, compile_filter
+from policy.filters import Filter, compile_filter
+from policy.rules import Action, Rule
 from policy.tracing import Asked, Trace, operation_text, trace
 from speaker.config.plan import PeerPlan
 from speaker.inquiry.answer import Because, Judged

@@ -17,13 +17,13 @@ from fsm.family import Family
 from policy.attributes import PathAttributes
 from policy.calico import ExportReason, export_verdicts
 from policy.decision import select_several
-from policy.filters import ACCEPTED, Action, Verdict
 from policy.operations import Operation, next_hop_set
 from policy.outbound import GroupKey, is_demoted, next_hop_for, withheld
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
 from policy.propagation import Withheld
 from policy.rewriter import Rewriter
+from policy.rules import ACCEPTED, Action, Verdict
 from policy.tracing import Asked, operation_text
 from speaker.config.plan import PeerPlan
 from speaker.exchange import Share

@@ -21,10 +21,11 @@ from typing import TypeAlias
 
 from policy.attributes import PathAttributes
 from policy.calico import BuiltinPolicy, import_preference
-from policy.filters import NO_MATCH, Direction, Filter, Scope, Verdict
+from policy.filters import Filter
 from policy.operations import Operation, apply, drops_packets
 from policy.path import PREFERENCE, NextHop, Path, PeerType
 from policy.prefix import Nlri
+from policy.rules import NO_MATCH, Direction, Scope, Verdict
 
 _Judged: TypeAlias = tuple[Path, tuple[Operation, ...] | None]
 """A path, and what rules do to it; None where no rule decided."""

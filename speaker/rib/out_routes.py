@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from itertools import chain
 
-from policy.filters import Verdict
 from policy.operations import Operation
 from policy.outbound import GroupKey, withheld
 from policy.path import Path, Source
 from policy.prefix import Nlri
 from policy.rewriter import Rewriter
+from policy.rules import Verdict
 from speaker.rib.attribute_table import OCTETS_EACH
 from speaker.wire.update import Packer, pack_withdrawals
 

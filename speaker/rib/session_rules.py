@@ -19,12 +19,13 @@ from fsm.family import IPV4_UNICAST, RELAYED, Afi, Family
 from fsm.negotiation import Negotiated
 from policy.attributes import PathAttributes
 from policy.calico import BuiltinPolicy
-from policy.filters import Direction, Filter, Rule, Scope, compile_filter
+from policy.filters import Filter, compile_filter
 from policy.outbound import ALL_PATHS, GroupKey, Leaving, NextHopMode, Quota
 from policy.path import NextHop, PeerType, Source, SourceKind
 from policy.prefix import WIDTH, afi_of_address
 from policy.ranking import DecisionOptions
 from policy.roles import Role
+from policy.rules import Direction, Rule, Scope
 from policy.vrps import Origins, Vrps
 from policy.wellknown import CommunityRules
 from speaker.config.key_values import AigpMode, BlackholeMode

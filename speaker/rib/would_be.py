@@ -16,11 +16,11 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from fsm.family import Family
-from policy.filters import Verdict
 from policy.outbound import GroupKey, Outbound, export_partition
 from policy.path import Path, Source, SourceKind
 from policy.prefix import Nlri
 from policy.rewriter import Rewriter
+from policy.rules import Verdict
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.export_group import ExportGroup
 from speaker.rib.import_policy import ImportPolicy

@@ -17,12 +17,13 @@ from fsm.errors import UpdateMessageError
 from fsm.family import Family
 from policy.attributes import Attribute, AttributeEditor, Origin, PathAttributes, SegmentType
 from policy.calico import KernelAction
-from policy.filters import NO_MATCH, Filter, Scope
+from policy.filters import Filter
 from policy.operations import priority_of
 from policy.outbound import withheld
 from policy.path import Path, SourceKind
 from policy.prefix import Nlri, show_address
 from policy.ranking import DEFAULT_LOCAL_PREF
+from policy.rules import NO_MATCH, Scope
 from policy.tracing import Asked, Miss, trace
 from speaker.config.chains import RuleName, rule_name
 from speaker.config.filters import afi_of, packed

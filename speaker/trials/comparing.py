@@ -17,10 +17,10 @@ from typing import NamedTuple, TypeAlias
 
 from fsm.errors import UpdateMessageError
 from fsm.family import Family
-from policy.filters import NO_MATCH, Direction
 from policy.outbound import GroupKey, Outbound, export_partition
 from policy.path import Path, SourceKind
 from policy.prefix import Nlri, show
+from policy.rules import NO_MATCH, Direction
 from speaker.errors import ConfigError
 from speaker.inquiry.reasons import Arrival
 from speaker.trials.node import FAMILIES, Heard, TrialNode, TrialSession

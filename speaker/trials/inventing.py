@@ -17,10 +17,10 @@ from typing import TypeVar
 from fsm.family import Afi
 from policy.attributes import Attribute, AttributeEditor, Community, Origin
 from policy.communities import CommunityPattern, Wanted
-from policy.filters import Rule
 from policy.operations import AddCommunity, RemoveCommunities, local_pref_of
 from policy.path import SourceKind
 from policy.prefix import WIDTH, Nlri, pack
+from policy.rules import Rule
 from speaker.config.plan import Plan
 from speaker.trials.cases import path_octets
 from speaker.trials.comparing import Told

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi, Family
 from policy.attributes import PathAttributes, local_attributes
 from policy.calico import INSTALLED, KernelAction, kernel_metric, kernel_verdicts
-from policy.filters import Filter, Scope, Verdict
+from policy.filters import Filter
 from policy.outbound import GroupKey, Outbound, export_partition
 from policy.path import Hop, NextHop, Path, Source, SourceKind, stays_out
 from policy.prefix import Nlri
 from policy.ranking import DecisionOptions
+from policy.rules import Scope, Verdict
 from policy.vrps import VrpTable
 from speaker.config.peerplan import PeerPlan
 from speaker.config.plan import Plan

@@ -12,8 +12,9 @@ from benchmarks.peers.__main__ import read_order
 from benchmarks.peers.daemons import Neighbor, Topology
 from benchmarks.table.blob import draw
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
-from policy.filters import NO_MATCH, Direction, Scope, compile_filter
+from policy.filters import compile_filter
 from policy.path import PeerType
+from policy.rules import NO_MATCH, Direction, Scope
 from tests.support import resources
 from tests.support.routes import route
 

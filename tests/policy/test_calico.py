@@ -27,10 +27,10 @@ from policy.calico import (
     kernel_verdicts,
     verdicts_agree,
 )
-from policy.filters import Verdict
 from policy.operations import AddCommunity
 from policy.path import Path, Preference, SourceKind
 from policy.prefix import Nlri, covers
+from policy.rules import Verdict
 from tests.support.routes import (
     EXTERNAL_PEER,
     INTERNAL_PEER,

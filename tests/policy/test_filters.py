@@ -12,19 +12,7 @@ from hypothesis import strategies as st
 from fsm.family import Afi
 from policy.as_path_regex import AsPathRegex
 from policy.communities import CommunityPattern
-from policy.filters import (
-    KEPT,
-    NO_MATCH,
-    Action,
-    Direction,
-    Filter,
-    Rule,
-    Scope,
-    Verdict,
-    compile_filter,
-    effective_local_pref,
-    holds,
-)
+from policy.filters import KEPT, Filter, compile_filter
 from policy.matching import MatchOperator, match_prefix
 from policy.operations import (
     AddCommunity,
@@ -36,6 +24,16 @@ from policy.operations import (
 )
 from policy.path import Hop, Path, PeerType
 from policy.prefix import Nlri
+from policy.rules import (
+    NO_MATCH,
+    Action,
+    Direction,
+    Rule,
+    Scope,
+    Verdict,
+    effective_local_pref,
+    holds,
+)
 from policy.tracing import Asked, trace
 from policy.vrps import Origins, Validity, Vrps, VrpTable
 from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER, local, next_hop, nlri, nlris, route

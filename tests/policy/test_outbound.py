@@ -13,7 +13,7 @@ from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from policy.aigp import aigp_value
 from policy.attributes import Attribute, PathAttributes, WellKnown, tlv, tlvs
 from policy.calico import BuiltinPolicy, ExportReason, Pool
-from policy.filters import ACCEPTED, Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import (
     AddCommunity,
@@ -38,6 +38,7 @@ from policy.path import NextHop, Path, PeerType, Source, SourceKind
 from policy.propagation import Withheld
 from policy.rewriter import Rewriter, rewrite
 from policy.roles import Role
+from policy.rules import ACCEPTED, Action, Direction, Rule, Scope
 from tests.support.routes import (
     EXTERNAL_PEER,
     INTERNAL_PEER,

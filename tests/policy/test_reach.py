@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fsm.family import Afi
 from policy.as_path_regex import AsPathRegex
 from policy.communities import CommunityPattern
-from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.matching import MatchOperator, match_prefix
 from policy.operations import (
     AsOverride,
@@ -39,6 +39,7 @@ from policy.reach import (
     prefixes_of,
     settled,
 )
+from policy.rules import Action, Direction, Rule, Scope
 from policy.vrps import Origins, Validity, Vrps, VrpTable
 from tests.support.routes import EXTERNAL_PEER, INTERNAL_PEER, local, next_hop, nlri, route
 

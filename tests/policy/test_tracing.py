@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fsm.family import Afi
 from policy.as_path_regex import AsPathRegex
 from policy.communities import CommunityPattern
-from policy.filters import NO_MATCH, Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import (
     AddCommunity,
@@ -31,6 +31,7 @@ from policy.operations import (
 )
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
+from policy.rules import NO_MATCH, Action, Direction, Rule, Scope
 from policy.tracing import CONDITIONS, Asked, first_miss, operation_text, trace
 from policy.vrps import Origins, Validity, Vrps, VrpTable
 from tests.support.routes import as_path, local, next_hop, nlri, nlris, route

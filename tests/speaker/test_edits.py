@@ -12,10 +12,10 @@ import pytest
 from fsm.bfd.authentication import AuthType
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from policy.calico import Pool
-from policy.filters import Action, Rule
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from policy.roles import Role
+from policy.rules import Action, Rule
 from speaker.config.add_path import AddPathMode
 from speaker.config.bfd_keys import BfdAuthentication, BfdTimers
 from speaker.config.changes import ON_CHANGE, RenamePeer, SetListen, SetMode, SetPolicy

@@ -8,8 +8,8 @@ import weakref
 from dataclasses import replace
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
-from policy.filters import Action, Rule
 from policy.matching import MatchOperator
+from policy.rules import Action, Rule
 from speaker.config.plan import NextHopMode, Plan
 from tests.support.resources import node
 from tests.support.routers import (

@@ -15,8 +15,8 @@ from fsm.capabilities import (
 from fsm.family import IPV4_UNICAST
 from fsm.messages import RefreshSubtype
 from fsm.notifications import Cease, Code, Notification, hard_reset
-from policy.filters import Action, Rule
 from policy.operations import SetLocalPref
+from policy.rules import Action, Rule
 from speaker.config.plan import RestartMode
 from speaker.inquiry.inquiry import why
 from speaker.speaker import Speaker

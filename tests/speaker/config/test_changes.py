@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fsm.bfd import AuthType
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
-from policy.filters import Action, Rule
 from policy.roles import Role
+from policy.rules import Action, Rule
 from speaker.config.add_path import AddPathMode
 from speaker.config.bfd_keys import BfdAuthentication, BfdTimers
 from speaker.config.changes import (

@@ -12,7 +12,6 @@ from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Afi
 from policy.as_path_regex import AsPathRegex
 from policy.calico import ClusterRoutes, Encap, Pool, PrefixCommunities
 from policy.communities import CommunityPattern
-from policy.filters import Action, Direction
 from policy.matching import MatchOperator
 from policy.operations import (
     AddCommunity,
@@ -28,6 +27,7 @@ from policy.operations import (
     SetPriority,
 )
 from policy.prefix import parse_prefix, show
+from policy.rules import Action, Direction
 from policy.vrps import Validity
 from speaker.config.caches import CachePlan
 from speaker.config.filters import rules_of

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
 from policy.calico import BuiltinPolicy
-from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import SetPriority, local_pref_of
 from policy.path import Path, PeerType
 from policy.prefix import Nlri
+from policy.rules import Action, Direction, Rule, Scope
 from policy.vrps import Covered, Origins, Validity, Vrps, VrpTable
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.import_policy import ImportPolicy

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
 from policy.decision import select
-from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import SetPriority
 from policy.path import Path, PeerType
 from policy.prefix import ID_LENGTH, Nlri
 from policy.ranking import rank
+from policy.rules import Action, Direction, Rule, Scope
 from policy.vrps import Covered, Origins, Validity, Vrps, VrpTable
 from speaker.rib.adj_rib_in_paths import MAX_PATHS, AdjRibInPaths
 from speaker.rib.import_policy import ImportPolicy

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from policy.attributes import PathAttributes, WellKnown, tlv
-from policy.filters import Action, Filter, Rule
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from policy.outbound import GroupKey, export_partition
 from policy.path import NextHop, Path, PeerType, Source, SourceKind
 from policy.prefix import Nlri
 from policy.ranking import rank
+from policy.rules import Action, Rule
 from policy.wellknown import last_resort
 from speaker.rib import export_group
 from speaker.rib.adj_rib_in import AdjRibIn

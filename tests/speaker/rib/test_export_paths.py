@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fsm.family import IPV4_UNICAST, IPV6_UNICAST
 from policy.attributes import WellKnown, tlv
 from policy.decision import select
-from policy.filters import Action, Filter, Rule
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from policy.outbound import ALL_PATHS, GroupKey, export_partition
@@ -20,6 +20,7 @@ from policy.path import NextHop, Path, PeerType, Source
 from policy.prefix import Nlri
 from policy.ranking import rank
 from policy.rewriter import rewrite
+from policy.rules import Action, Rule
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.adj_rib_in_paths import AdjRibInPaths
 from speaker.rib.export_paths import PathsGroup

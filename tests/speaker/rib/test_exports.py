@@ -8,10 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
-from policy.filters import Action, Filter, Rule
+from policy.filters import Filter
 from policy.outbound import ALL_PATHS, GroupKey
 from policy.path import Path, PeerType
 from policy.prefix import ID_LENGTH, Nlri
+from policy.rules import Action, Rule
 from policy.vrps import Covered, Validity, Vrps, VrpTable
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.export_group import ExportGroup

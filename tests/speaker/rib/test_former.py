@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
 from fsm.messages import RefreshSubtype, RouteRefresh
-from policy.filters import Action, Filter, Rule
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import AddCommunity
 from policy.outbound import ALL_PATHS, GroupKey, Quota
 from policy.path import NextHop, Path, PeerType
 from policy.prefix import ID_LENGTH, Nlri
 from policy.ranking import rank
+from policy.rules import Action, Rule
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.export_group import AT_ONCE, ExportGroup
 from speaker.rib.exports import Exports

@@ -6,7 +6,7 @@ import pytest
 
 from policy.attributes import PathAttributes
 from policy.calico import URGENT_PREFERENCE, BuiltinPolicy
-from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import (
     AddCommunity,
@@ -21,6 +21,7 @@ from policy.operations import (
 )
 from policy.path import NextHop, Path, PeerType
 from policy.ranking import rank
+from policy.rules import Action, Direction, Rule, Scope
 from speaker.rib.import_policy import ImportPolicy
 from tests.support.builders import few_prefixes
 from tests.support.routes import address, peer, route

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
 from policy.decision import multipath, select
-from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.matching import MatchOperator
 from policy.operations import PrependAsPath, SetPriority
 from policy.path import NextHop, Path, PeerType, Source
 from policy.prefix import ID_LENGTH, Nlri
 from policy.ranking import DecisionOptions, rank
+from policy.rules import Action, Direction, Rule, Scope
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.adj_rib_in_paths import AdjRibInPaths
 from speaker.rib.import_policy import ImportPolicy

@@ -8,10 +8,10 @@ import pytest
 
 from fsm.family import IPV4_UNICAST
 from policy.attributes import WellKnown, tlv
-from policy.filters import Verdict
 from policy.operations import AddCommunity
 from policy.outbound import GroupKey
 from policy.path import PeerType
+from policy.rules import Verdict
 from speaker.rib.attribute_table import OCTETS_EACH
 from speaker.rib.out_routes import OutRoutes
 from tests.support.builders import OUR_ADDRESS, OUR_AS

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
-from policy.filters import Action, Direction, Filter, Rule, Scope
+from policy.filters import Filter
 from policy.path import PeerType
+from policy.rules import Action, Direction, Rule, Scope
 from speaker.rib.adj_rib_in import AdjRibIn
 from speaker.rib.import_policy import ImportPolicy
 from speaker.rib.loc_rib import LocRib

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm.family import IPV4_UNICAST
-from policy.filters import Direction
 from policy.path import SourceKind
+from policy.rules import Direction
 from speaker.trials import comparing
 from speaker.trials.comparing import FEW, Comparison, Told
 from speaker.trials.inventing import invented
