@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from speaker.cli.options import Output, OutputOption, RunDirOption
-from speaker.cli.tables import write_json, write_lines
+from speaker.cli.tables import write_json, write_json_line, write_lines
 from speaker.control.client import ask, stream
 from speaker.control.views import DrainView
 from speaker.moments import show_duration
@@ -37,22 +37,25 @@ def drain(
 
     All routes are told again as a last choice (GRACEFUL_SHUTDOWN, and LOCAL_PREF 0 within the AS);
     when others have moved their traffic, routes are withdrawn, and sessions are closed and kept
-    down. The command returns when that is done; the drain goes on if it is interrupted.
+    down. The command returns when that is done; the drain goes on if it is interrupted. With -o
+    json one object for each step, one on a line.
     """
     for view in stream(run_dir, "drain", wait=wait, reason=reason):
-        _show(view, output)
+        if output is Output.JSON:
+            write_json_line(view)
+        else:
+            write_lines([_words(view)])
 
 
 def undrain(run_dir: RunDirOption, output: OutputOption = Output.TEXT) -> None:
     """Put a node back into service, from any step of a drain."""
-    _show(ask(run_dir, "undrain"), output)
-
-
-def _show(view: DrainView, output: Output) -> None:
+    view: DrainView = ask(run_dir, "undrain")
     if output is Output.JSON:
         write_json(view)
-        return
+    else:
+        write_lines([_words(view)])
+
+
+def _words(view: DrainView) -> str:
     words = WORDS.get(view["step"])
-    if words is None:
-        words = f"waiting for traffic to move: {show_duration(view['seconds'])} left"
-    write_lines([words])
+    return words or f"waiting for traffic to move: {show_duration(view['seconds'])} left"

@@ -69,6 +69,11 @@ def write_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def write_json_line(value: Any) -> None:
+    """Print one of several objects for other programs: one on a line, so that they can be cut."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
 def facts(pairs: Iterable[tuple[str, str]], indent: str = "") -> list[str]:
     """Give lines of a name and a value each, those without a value left out."""
     shown = [(name, value) for name, value in pairs if value]

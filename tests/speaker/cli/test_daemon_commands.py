@@ -675,3 +675,14 @@ def test_rpki_as_json_is_the_whole_answer(tmp_path: Path) -> None:
         prefix = wren("rpki", "192.0.2.0/24", "-o", "json", "--run-dir", tmp_path)
     assert json.loads(caches.stdout) == CACHES
     assert json.loads(prefix.stdout) == VALIDITY
+
+
+def test_each_step_of_a_drain_is_an_object_on_a_line_or_a_sentence(tmp_path: Path) -> None:
+    steps = [{"step": "waiting", "seconds": 1.5}, {"step": "drained", "seconds": 0.0}]
+    with serving(tmp_path, {"drain": lambda args: iter(steps)}):
+        done = wren("drain", "-o", "json", "--run-dir", tmp_path)
+        text = wren("drain", "--run-dir", tmp_path)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == steps
+    waiting, drained = text.stdout.splitlines()
+    assert waiting.startswith("waiting for traffic to move: ")
+    assert drained.startswith("drained: all sessions are down")
