@@ -329,15 +329,16 @@ class Patient(ScriptedPeer):
 @on_both_loops
 async def test_keepalives_go_out_while_a_long_backlog_is_worked_on() -> None:
     """Hold time 3: a KEEPALIVE is due each second, however much is to be done."""
+    # Made before the sessions are up: meanwhile nobody in this process has a turn.
+    blocks = list(packed(table_of(30_000), 3900))
+    attributes = [path_attributes((65012, n), next_hop=home(12)) for n in (1, 2)]
+    octets = [[update(b"", each, block) for block in blocks] for each in attributes]
     async with Town() as town:
         router = await town.run_for_strangers(2, keys={"holdTime": "3"})
         watcher = await Patient.up(home(1), town.port, source=home(11), asn=65011)
         teller = await town.join(12)
         await until(lambda: is_up(router))
         before = uptimes(router)
-        blocks = list(packed(table_of(30_000), 3900))
-        attributes = [path_attributes((65012, n), next_hop=home(12)) for n in (1, 2)]
-        octets = [[update(b"", each, block) for block in blocks] for each in attributes]
         rounds, start = 0, process_time()
         while process_time() < start + 4.5:
             teller.send(*octets[rounds % 2])
