@@ -9,6 +9,8 @@ import pytest
 from benchmarks.peers.refusals import choose
 from benchmarks.table.blob import draw
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize(("count", "share"), [(200, 0.01), (20_000, 0.01), (20_000, 0.5)])

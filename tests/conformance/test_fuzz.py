@@ -9,6 +9,8 @@ import pytest
 from tests.support.fuzzing import Mutator, Target, captured, corpus
 from tests.support.pipeline import Pipeline
 
+pytestmark = pytest.mark.heavy
+
 CASES = 100_000
 """Of each kind of session; together more than 200 000."""
 

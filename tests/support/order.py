@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-IN_A_LAB = 50
-"""How many tests take the time of one that has daemons or namespaces to bring up, about."""
+LONG = 50
+"""How many tests take the time of one that has daemons to bring up, or is heavy, about."""
 
 
 def longest_first(items: list[pytest.Item]) -> None:
     """Put the files that take the most time first, so that none is left alone at the end."""
     weights: Counter[Path] = Counter()
     for item in items:
-        weights[item.path] += IN_A_LAB if _has_lab(item) else 1
+        weights[item.path] += LONG if _is_long(item) else 1
     items.sort(key=lambda item: -weights[item.path])
 
 
-def _has_lab(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) is not None for name in ("netns", "interop"))
+def _is_long(item: pytest.Item) -> bool:
+    marks = ("netns", "interop", "heavy")
+    return any(item.get_closest_marker(name) is not None for name in marks)
