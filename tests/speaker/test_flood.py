@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import random
 import resource
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from time import thread_time
 import pytest
 
 from fsm.session import Session
+from speaker.log.output import logger
 from speaker.speaker import Speaker
 from tests.support.flooder import fatal, survivable
 from tests.support.routers import (
@@ -76,7 +78,11 @@ def resident() -> int:
 
 @asynccontextmanager
 async def unharmed(town: Town, router: Speaker) -> AsyncIterator[None]:
-    """See to it that the honest peer notices nothing of what happens meanwhile."""
+    """See to it that the honest peer notices nothing of what happens meanwhile.
+
+    The log is as a router has it by default: what is kept here of each line is memory of the test.
+    """
+    logger.setLevel(logging.INFO)
     honest = await town.join(HONEST, hold_time=3)
     honest.announce("10.1.0.0/16")
     await until(lambda: "10.1.0.0/16" in best(router))
