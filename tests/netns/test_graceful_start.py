@@ -320,5 +320,5 @@ def test_a_full_disk_holds_up_neither_a_start_nor_a_run() -> None:
                 assert wren.remembered() == len(everybody)
                 process.terminate()
                 assert process.wait(10) == 0
-        # It has not forwarded meanwhile.
-        assert [line.split()[1] for line in watches["w"].removed] == ["10.3.0.0/24"]
+        # At most that of who was away, and has not forwarded: it goes, unless he tells it at once.
+        assert {line.split()[1] for line in watches["w"].removed} <= {"10.3.0.0/24"}
